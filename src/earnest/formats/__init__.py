@@ -1,0 +1,1 @@
+"""Lists of recordings in and out: Kaldi, JSONL, AudioFolder."""

@@ -1,0 +1,1 @@
+"""One file per front end: from waveforms to features."""

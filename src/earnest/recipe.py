@@ -1,0 +1,273 @@
+"""Typed recipes: what a run does, as one small YAML file and `key=value` overrides.
+
+A recipe is strict: an unknown key is an error that names its neighbours. Parts with options of their own (corpus,
+split, front end, model, task, augmentation) are written either as a name, `model: ds_cnn`, or as a name with options,
+`model: {name: bc_resnet, tau: 2}`; the options belong to the part's own frozen dataclass and are checked by `configure`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from earnest.errors import RecipeError, did_you_mean
+
+Config = TypeVar("Config")
+
+
+class Strict(BaseModel):
+    """A frozen section of a recipe in which every key is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(Strict):
+    """One named part and the options that belong to it."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name_or_mapping(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and "name" in value:
+            given = dict(value)
+            options = dict(given.pop("options", {}))
+            return {"name": given.pop("name"), "options": {**options, **given}}
+        return value
+
+    def plain(self) -> str | dict[str, Any]:
+        """The part as it is written in YAML."""
+        return {"name": self.name, **self.options} if self.options else self.name
+
+
+class Split(Strict):
+    """How clips become training, validation and test rows.
+
+    `group` names the columns whose values must not stand on both sides (default: speaker and source, where present);
+    `test` and `validation` are fractions of the groups; validation groups always come out of the training groups.
+    """
+
+    name: Literal["official", "leave-one-group-out", "group-k-fold", "group-holdout", "random"] = "group-k-fold"
+    group: tuple[str, ...] | None = None
+    folds: int = Field(5, ge=2)
+    test: float = Field(0.2, gt=0, lt=1)
+    validation: float = Field(0.15, gt=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("group"), str):
+            return {**value, "group": [value["group"]]}
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Clips(Strict):
+    """How recordings become model inputs.
+
+    Clips longer than `window_s` are cropped at random in training and covered by windows every `hop_s` in testing
+    (default: half a window), whose probabilities are averaged. Shorter ones are padded with silence (`pad`) or used
+    at their own length (`keep`, for models that take any length).
+    """
+
+    window_s: float = Field(1.0, gt=0)
+    hop_s: float | None = Field(None, gt=0)
+    short: Literal["pad", "keep"] = "pad"
+
+    @property
+    def hop(self) -> float:
+        """Seconds between the starts of two test windows."""
+        return self.window_s / 2 if self.hop_s is None else self.hop_s
+
+
+class Training(Strict):
+    """The training loop's numbers. Rates are per step, `*_epochs` are counted in epochs."""
+
+    epochs: int = Field(40, ge=1)
+    batch_size: int = Field(32, ge=1)
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    schedule: Literal["none", "step", "cosine", "plateau"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0)
+    step_epochs: int = Field(30, ge=1)
+    step_factor: float = Field(0.3, gt=0, lt=1)
+    plateau_patience: int = Field(5, ge=1)
+    plateau_factor: float = Field(0.5, gt=0, lt=1)
+    clip_norm: float | None = Field(5.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    patience: int | None = Field(None, ge=1)
+    average: float | None = Field(None, gt=0, lt=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    members: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1)
+
+
+class Recipe(Strict):
+    """Everything that decides a run's result, and nothing else."""
+
+    name: str = "run"
+    task: Part = Part(name="classification")
+    corpus: str
+    pattern: str | None = None
+    target: str | None = None
+    sample_rate: int = Field(16_000, ge=1_000, le=384_000)
+    split: Split = Split()
+    clips: Clips = Clips()
+    frontend: Part = Part(name="log_mel")
+    augment: tuple[Part, ...] = ()
+    model: Part
+    training: Training = Training()
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    primary: str | None = None
+    twin: bool = False
+    allow_leaks: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """The recipe as plain YAML values, parts in their short form."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        for key in ("task", "frontend", "model"):
+            values[key] = getattr(self, key).plain()
+        values["augment"] = [part.plain() for part in self.augment]
+        return values
+
+    def to_yaml(self) -> str:
+        """The resolved recipe as saved with a run."""
+        return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over everything in the recipe but its name."""
+        values = {key: value for key, value in self.plain().items() if key != "name"}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """Check plain values and make a recipe of them.
+
+    Raises
+    ------
+    RecipeError : unknown keys (with close names), missing keys, values of the wrong type or out of range.
+    """
+    try:
+        return Recipe.model_validate(dict(values))
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_explain(error, Recipe)}") from error
+
+
+def load(path: Path | None, overrides: Sequence[str] = ()) -> list[Recipe]:
+    """Read a recipe file (or none), apply overrides, and multiply its `grid:` out into cells.
+
+    Raises
+    ------
+    RecipeError : the file cannot be read, is not a mapping, or holds wrong keys or values.
+    """
+    where = str(path) if path else "recipe"
+    values = read_yaml(path) if path else {}
+    values = apply(values, overrides)
+    grid = values.pop("grid", None) or {}
+    if not isinstance(grid, Mapping) or not all(isinstance(cells, list) and cells for cells in grid.values()):
+        raise RecipeError(f"{where}: 'grid' must map keys to lists of values.", "Example: grid: {model: [ds_cnn, svm]}")
+    cells = []
+    for combination in itertools.product(*grid.values()):
+        cell = values
+        for key, value in zip(grid, combination, strict=True):
+            cell = _set(cell, key, value)
+        cells.append(parse(cell, where))
+    return cells
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping, with errors that name the file and line."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"no recipe file at {path}.", "Give the path of a .yaml file, or key=value pairs alone.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}.")
+    return values
+
+
+def apply(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Apply `key=value` and `section.key=value` overrides; values are read as YAML."""
+    result = dict(values)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"override {override!r} is not of the form key=value.", "Example: training.epochs=10")
+        try:
+            value = text if key in ("corpus", "pattern") else yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"override {override!r}: the value is not valid YAML: {error}") from error
+        result = _set(result, key.strip(), value)
+    return result
+
+
+def configure(config: type[Config], options: Mapping[str, Any], where: str) -> Config:
+    """Make a part's frozen dataclass from a recipe's options.
+
+    Raises
+    ------
+    RecipeError : an option is unknown (close names are given) or of the wrong type.
+    """
+    fields = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    for key in options:
+        if key not in fields:
+            raise RecipeError(f"{where}: unknown option {key!r}.", did_you_mean(key, fields))
+    try:
+        return TypeAdapter(config).validate_python(dict(options))
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_explain(error, None)}") from error
+
+
+def _set(values: Mapping[str, Any], dotted: str, value: Any) -> dict[str, Any]:
+    """A copy of nested mappings with one dotted key set; a part given by name becomes a mapping when an option is set."""
+    key, _, rest = dotted.partition(".")
+    copy = dict(values)
+    if not rest:
+        copy[key] = value
+        return copy
+    inner = copy.get(key, {})
+    if isinstance(inner, str):
+        inner = {"name": inner}
+    if not isinstance(inner, Mapping):
+        raise RecipeError(f"cannot set {dotted!r}: {key!r} holds {inner!r}, which has no keys.")
+    copy[key] = _set(inner, rest, value)
+    return copy
+
+
+def _explain(error: ValidationError, model: type[BaseModel] | None) -> str:
+    """One sentence for the first thing that is wrong."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        owner = _section(model, first["loc"][:-1])
+        known = owner.model_fields if owner else {}
+        return f"unknown key {place!r}. {did_you_mean(str(first['loc'][-1]), known)}"
+    if first["type"] == "missing":
+        return f"the key {place!r} is missing."
+    return f"{place}: {first['msg']} (got {first['input']!r})."
+
+
+def _section(model: type[BaseModel] | None, path: Sequence[int | str]) -> type[BaseModel] | None:
+    for key in path:
+        field = model.model_fields.get(str(key)) if model else None
+        annotation = field.annotation if field else None
+        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return model

@@ -1,0 +1,1 @@
+"""Use a bundle with numpy and onnxruntime only: predictor and streamer."""

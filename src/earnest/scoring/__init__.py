@@ -1,0 +1,1 @@
+"""Metrics, intervals, paired tests and comparison tables as pure NumPy functions."""

@@ -1,0 +1,1 @@
+"""From a scored model to a bundle: ONNX, parity, model card."""
