@@ -81,7 +81,7 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 
 
 def storage_error(path: Path, problem: OSError, needed_bytes: int | None = None) -> StorageError:
-    """The `StorageError` for an `OSError` met while writing `path`; when the disk is full, with needed and free bytes."""
+    """The `StorageError` for an `OSError` met while writing; on a full disk it gives needed and free bytes."""
     if problem.errno not in _FULL:
         return StorageError(
             f"Cannot write {path}: {problem.strerror or problem}.",
