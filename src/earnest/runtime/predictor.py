@@ -1,0 +1,164 @@
+"""Predictions for whole recordings.
+
+file ─ audio.load ─► samples ─ windows ─► scores of each ─ mean ─► Prediction
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest import audio
+from earnest.errors import AudioError
+from earnest.runtime.bundle import MODEL, Bundle
+from earnest.runtime.graph import Graph
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about one recording.
+
+    Attributes
+    ----------
+    file : the recording, as it was given.
+    label : the label with the highest score.
+    scores : label → probability, from 0 to 1, in the bundle's order; they add up to 1.
+    seconds : how long reading and predicting took.
+    repaired : what was wrong with the file, when it could be read only in part or after a repair; else None.
+    """
+
+    file: str
+    label: str
+    scores: dict[str, float]
+    seconds: float
+    repaired: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `repaired` only where there is something to say."""
+        values = {"file": self.file, "label": self.label, "scores": self.scores, "seconds": self.seconds}
+        return values if self.repaired is None else {**values, "repaired": self.repaired}
+
+
+class Predictor:
+    """A bundle ready to predict.
+
+    Parameters
+    ----------
+    bundle : a bundle, or the path of one.
+    threads : threads for the model, at least 1; one is best when files are many and cores few.
+    model : which of the bundle's model files to run.
+
+    Raises
+    ------
+    BundleError : the bundle is missing, damaged, of a newer format, or does not load.
+
+    Examples
+    --------
+    >>> predictor = Predictor("runs/fsdd/bundle")  # doctest: +SKIP
+    >>> predictor.predict("seven.wav").label  # doctest: +SKIP
+    'seven'
+    """
+
+    def __init__(self, bundle: Bundle | str | os.PathLike[str], threads: int = 1, *, model: str = MODEL) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        self._graph = Graph(self.bundle, threads, model)
+
+    def predict(self, path: str | os.PathLike[str]) -> Prediction:
+        """Read one recording, mixed down to mono at the bundle's rate, and predict.
+
+        Raises
+        ------
+        AudioError : the file cannot be read as audio.
+        """
+        began = time.perf_counter()
+        recording = audio.load(path, self.bundle.sample_rate)
+        scores = self.probabilities(recording.samples, os.fspath(path))
+        return self._prediction(os.fspath(path), scores, began, recording.verdict.reason)
+
+    def predict_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Prediction | AudioError]:
+        """Predict one recording after the other, in order; a file that cannot be read yields its error."""
+        for path in paths:
+            try:
+                yield self.predict(path)
+            except AudioError as problem:
+                yield problem
+
+    def predict_samples(
+        self, samples: npt.ArrayLike, sample_rate: int | None = None, name: str = "samples"
+    ) -> Prediction:
+        """Predict from audio in memory.
+
+        Parameters
+        ----------
+        samples : (samples,) floating point, full scale ±1, mono.
+        sample_rate : their rate in Hz; other rates than the bundle's are resampled. None: at the bundle's rate.
+        name : stands as `file` in the result and in errors.
+
+        Raises
+        ------
+        AudioError : the samples are empty, whole numbers, not finite or not mono.
+        """
+        began = time.perf_counter()
+        values = as_audio(samples, name)
+        if sample_rate is not None and sample_rate != self.bundle.sample_rate:
+            values = audio.resample(values, sample_rate, self.bundle.sample_rate)
+        return self._prediction(name, self.probabilities(values, name), began, None)
+
+    def probabilities(self, samples: npt.NDArray[np.float32], name: str = "samples") -> npt.NDArray[np.float64]:
+        """Mean scores (labels,) over the windows of samples (samples,) at the bundle's rate, added up in float64.
+
+        One window is in memory at a time, whatever the length of the recording.
+
+        Raises
+        ------
+        AudioError : there is not one sample.
+        """
+        if samples.size == 0:
+            raise AudioError(name, "holds no samples.", "Give a recording with sound in it.")
+        window = self.bundle.window_samples
+        starts = audio.window_starts(samples.size, window, self.bundle.hop_samples)
+        total = np.zeros(len(self.bundle.labels), dtype=np.float64)
+        for start in starts:
+            total += self._graph.scores(samples[start : start + window])
+        return total / len(starts)
+
+    def _prediction(self, file: str, scores: npt.NDArray[np.float64], began: float, repaired: str | None) -> Prediction:
+        labels = self.bundle.labels
+        return Prediction(
+            file=file,
+            label=labels[int(scores.argmax())],
+            scores=dict(zip(labels, scores.tolist(), strict=True)),
+            seconds=time.perf_counter() - began,
+            repaired=repaired,
+        )
+
+
+def as_audio(samples: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
+    """Samples from the caller as (samples,) float32.
+
+    Raises
+    ------
+    AudioError : whole numbers (whose full scale is unknown), more than one channel, or values that are not finite.
+    """
+    values = np.asarray(samples)
+    if values.dtype.kind != "f":
+        raise AudioError(
+            name,
+            f"samples must be floating point with full scale ±1, got {values.dtype}.",
+            "Divide whole numbers by their full scale first; 16-bit samples: samples / 32768.",
+        )
+    if values.ndim != 1:
+        raise AudioError(
+            name,
+            f"samples must be one channel of shape (samples,), got the shape {values.shape}.",
+            "Mix the channels down first; for (samples, channels): samples.mean(axis=1).",
+        )
+    if not np.isfinite(values).all():
+        raise AudioError(name, "samples hold values that are not finite (NaN or infinity).", "Check their source.")
+    return values.astype(np.float32, copy=False)

@@ -1,0 +1,146 @@
+"""Predictions while the audio is still coming in.
+
+Windows lie where they lie in a whole recording: at 0, hop, 2 hop, ... as soon as each is complete, and at `flush` one
+last window aligned with the end. How the audio is cut into chunks does not matter, to the last bit.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import BundleError
+from earnest.runtime.bundle import MODEL, Bundle
+from earnest.runtime.graph import Graph
+from earnest.runtime.predictor import as_audio
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the model says about one window of a stream.
+
+    Attributes
+    ----------
+    start_s, end_s : where the window lies, in seconds since the start of the stream.
+    label, score : the label with the highest score, and that score.
+    """
+
+    start_s: float
+    end_s: float
+    label: str
+    score: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"start_s": self.start_s, "end_s": self.end_s, "label": self.label, "score": self.score}
+
+
+class Streamer:
+    """A bundle listening to a stream.
+
+    It remembers one window of audio and nothing else, however long the stream runs.
+
+    Parameters
+    ----------
+    bundle : a bundle, or the path of one.
+    threshold : smallest score that makes an event, from 0 to 1. None: the bundle's own threshold for the label, and
+        where it has none, every window makes an event.
+    threads : threads for the model, at least 1.
+    model : which of the bundle's model files to run.
+
+    Raises
+    ------
+    BundleError : the bundle is missing, damaged, of a newer format, or does not load; the threshold is out of range.
+
+    Examples
+    --------
+    >>> streamer = Streamer("runs/fsdd/bundle")  # doctest: +SKIP
+    >>> events = [event for chunk in chunks for event in streamer.feed(chunk)] + streamer.flush()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle | str | os.PathLike[str],
+        threshold: float | None = None,
+        threads: int = 1,
+        *,
+        model: str = MODEL,
+    ) -> None:
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise BundleError(f"a threshold is a score from 0 to 1, got {threshold}.", "Scores are probabilities.")
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        self._graph = Graph(self.bundle, threads, model)
+        thresholds = self.bundle.thresholds
+        self._thresholds = [
+            thresholds.get(label, 0.0) if threshold is None else threshold for label in self.bundle.labels
+        ]
+        # A ring of one window: sample number i of the stream lies at i modulo the window.
+        self._ring = np.zeros(self.bundle.window_samples, dtype=np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the audio so far; the next sample is the first of a new stream."""
+        self._fed = 0  # samples of the stream so far
+        self._next_end = self.bundle.window_samples  # where the next window will be complete
+        self._last_end = 0  # where the last window that was run ended
+
+    def feed(self, samples: npt.ArrayLike) -> list[Event]:
+        """Take the next piece of the stream, of any length, and give the events of the windows it completes.
+
+        Parameters
+        ----------
+        samples : (samples,) floating point, full scale ±1, mono, at the bundle's sample rate; may be empty.
+
+        Raises
+        ------
+        AudioError : whole numbers, several channels, or values that are not finite; the stream stays as it was.
+        """
+        chunk = as_audio(samples, "stream")
+        events: list[Event] = []
+        while chunk.size:
+            room = self._next_end - self._fed
+            self._store(chunk[:room])
+            chunk = chunk[room:]
+            if self._fed == self._next_end:
+                self._next_end += self.bundle.hop_samples
+                events += self._run(self.bundle.window_samples)
+        return events
+
+    def flush(self) -> list[Event]:
+        """End the stream: the event of the last window, if the windows so far do not reach the end; then start anew.
+
+        A stream shorter than a window is fitted as a file of that length would be; an empty one gives nothing.
+        """
+        events = []
+        if self._fed > self._last_end:
+            events = self._run(min(self._fed, self.bundle.window_samples))
+        self.reset()
+        return events
+
+    def _store(self, piece: npt.NDArray[np.float32]) -> None:
+        """Write a piece behind what is there; of a piece longer than the ring only the end will ever be needed."""
+        size = self._ring.size
+        tail = piece[-size:]
+        at = (self._fed + piece.size - tail.size) % size
+        first = min(tail.size, size - at)
+        self._ring[at : at + first] = tail[:first]
+        self._ring[: tail.size - first] = tail[first:]
+        self._fed += piece.size
+
+    def _run(self, length: int) -> list[Event]:
+        """Run the model on the last `length` samples of the stream."""
+        size = self._ring.size
+        at = (self._fed - length) % size
+        window = np.concatenate((self._ring[at:], self._ring[:at])) if length == size else self._ring[:length].copy()
+        scores = self._graph.scores(window)
+        best = int(scores.argmax())
+        start, self._last_end = self._fed - length, self._fed
+        score = float(scores[best])
+        if score < self._thresholds[best]:
+            return []
+        rate = self.bundle.sample_rate
+        return [Event(start / rate, self._fed / rate, self.bundle.labels[best], score)]
