@@ -55,14 +55,15 @@ class Split(Strict):
     """How clips become training, validation and test rows.
 
     `group` names the columns whose values must not stand on both sides (default: speaker and source, where present);
-    `test` and `validation` are fractions of the groups; validation groups always come out of the training groups.
+    `test` and `validation` are fractions of the groups; validation groups always come out of the training groups, and
+    `validation: 0` trains on all of them (for recipes whose number of epochs is fixed beforehand).
     """
 
     name: Literal["official", "leave-one-group-out", "group-k-fold", "group-holdout", "random"] = "group-k-fold"
     group: tuple[str, ...] | None = None
     folds: int = Field(5, ge=2)
     test: float = Field(0.2, gt=0, lt=1)
-    validation: float = Field(0.15, gt=0, lt=1)
+    validation: float = Field(0.15, ge=0, lt=1)
     seed: int = 0
 
     @model_validator(mode="before")
@@ -92,7 +93,13 @@ class Clips(Strict):
 
 
 class Training(Strict):
-    """The training loop's numbers. Rates are per step, `*_epochs` are counted in epochs."""
+    """The training loop's numbers.
+
+    Rates are per step, `*_epochs` are counted in epochs. `members` networks are trained from different seeds and their
+    outputs averaged; `average` is the decay of a moving average of the weights; `patience` stops a training whose
+    validation score has not risen for so many epochs and takes its best epoch; `checkpoint_s` is how many seconds of
+    work a kill may cost.
+    """
 
     epochs: int = Field(40, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -112,6 +119,8 @@ class Training(Strict):
     average: float | None = Field(None, gt=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     members: int = Field(1, ge=1)
+    workers: int = Field(0, ge=0)
+    checkpoint_s: float = Field(15.0, ge=0)
     threads: int = Field(1, ge=1)
 
 
@@ -194,7 +203,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError(f"no recipe file at {path}.", "Give the path of a .yaml file, or key=value pairs alone.") from error
+        raise RecipeError(
+            f"no recipe file at {path}.", "Give the path of a .yaml file, or key=value pairs alone."
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read: {error}.") from error
     except yaml.YAMLError as error:

@@ -1,0 +1,309 @@
+"""From recordings to a run directory, as one readable path. A newcomer starts here.
+
+    recordings ─ corpora ─► table ─ decode ─► waveforms ─ splits ─► folds ─ audit ─► units ─► scores ─► bundle, report
+
+Nothing of the test rows is used before `score`, and each fold's unit starts from nothing (see `units`). A run may be
+killed at any moment: the same command goes on where it stopped, and a finished run is returned as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from earnest import corpora, leaks, splits, tasks
+from earnest.errors import DataError, LeakError, RecipeError, did_you_mean
+from earnest.files import atomic_path, atomic_write_text
+from earnest.provenance import environment
+from earnest.recipe import Recipe
+from earnest.reporting.report import write_report
+from earnest.results import gather, summarise
+from earnest.shipping.assemble import assemble_bundle
+from earnest.splits import Folds
+from earnest.table import Table
+from earnest.training.waveforms import Waveforms, decode
+from earnest.units import Unit, end_with_parent, finished, locked, read_log, run_unit
+
+
+class Progress(Protocol):
+    """What the journey tells whoever watches."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """A new stage begins; `total` is how many steps it has, where known."""
+
+    def step(self, detail: str = "", done: int | None = None) -> None:
+        """One step is done (or `done` of them altogether)."""
+
+    def note(self, message: str) -> None:
+        """Something worth saying once."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Say nothing."""
+
+    def step(self, detail: str = "", done: int | None = None) -> None:
+        """Say nothing."""
+
+    def note(self, message: str) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A corpus decoded and ready: the table's readable rows, their targets and where the audio is."""
+
+    table: Table
+    task: tasks.Task
+    column: str
+    labels: list[str]
+    targets: np.ndarray
+    cache: Path
+    quarantine: list[dict[str, Any]]
+
+
+def run(
+    recipe: Recipe,
+    out: Path | None = None,
+    *,
+    data: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Carry out a recipe.
+
+    Parameters
+    ----------
+    recipe : what to do.
+    out : the run directory; default `runs/NAME-HASH`.
+    data : where corpora lie; default `EARNEST_DATA`, then the user's cache folder.
+    jobs : how many folds and seeds are trained at once; default one per `training.threads` cores. It changes no result.
+    progress : told what happens.
+
+    Returns
+    -------
+    The run directory, with scores, predictions, report and bundle in it.
+
+    Raises
+    ------
+    RecipeError, DataError, LeakError, StorageError, MissingExtra : each names what is wrong and what to do.
+    """
+    progress = progress or Silent()
+    directory = out or Path("runs") / f"{recipe.name}-{recipe.hash[:8]}"
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory):
+        if is_finished(directory, recipe):
+            progress.note(f"This recipe has been run already: {directory}")
+            return directory
+        started = time.monotonic()
+        sweep(directory)
+        atomic_write_text(directory / "recipe.yaml", recipe.to_yaml())
+        atomic_write_text(directory / "environment.json", json.dumps(environment(recipe), indent=1))
+
+        prepared = prepare(recipe, directory, data, progress)
+        folds = splits.make_folds(prepared.table, recipe.split, prepared.column)
+        audit = check_leaks(recipe, prepared, folds, directory, progress)
+        scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
+        scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
+        if recipe.twin:
+            scores["twin"] = run_twin(recipe, prepared, directory, jobs, progress)
+        scores["seconds"] = round(time.monotonic() - started, 1)
+        scores["quarantined"] = sum(entry["status"] == "rejected" for entry in prepared.quarantine)
+
+        progress.stage("bundle and report")
+        assemble_bundle(directory, recipe, prepared.table, scores)
+        atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
+        write_report(directory)
+        shutil.rmtree(prepared.cache, ignore_errors=True)
+    return directory
+
+
+def is_finished(directory: Path, recipe: Recipe) -> bool:
+    """Whether a run directory holds this recipe's finished run.
+
+    Raises
+    ------
+    RecipeError : it holds another recipe's run.
+    """
+    try:
+        scores = json.loads((directory / "scores.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if scores.get("recipe_hash") == recipe.hash:
+        return True
+    raise RecipeError(f"{directory} holds the finished run of another recipe.", "Give another --out, or delete it.")
+
+
+def sweep(directory: Path) -> None:
+    """Remove half-written files that a killed run left behind."""
+    for path in directory.rglob(".writing-*"):
+        path.unlink(missing_ok=True)
+
+
+def prepare(recipe: Recipe, directory: Path, data: Path | None, progress: Progress) -> Prepared:
+    """Find the corpus, decode every clip once, and set aside what cannot be read."""
+    table = corpora.open_table(recipe.corpus, pattern=recipe.pattern, data=data)
+    task = tasks.find(recipe.task)
+    if recipe.primary and recipe.primary not in task.metrics:
+        raise RecipeError(f"primary: unknown metric {recipe.primary!r}.", did_you_mean(recipe.primary, task.metrics))
+    column = recipe.target or task.target
+    task.labels(table, column)  # fail before decoding
+
+    progress.stage("decoding", len(table))
+    cache = directory / "cache"
+    table, verdicts = decode(table, recipe.sample_rate, cache, progress.step)
+    quarantine = [verdict.as_dict() for verdict in verdicts]
+    quarantine += [{"path": bad.row, "status": "rejected", "reason": bad.reason} for bad in table.bad_rows]
+    lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in quarantine)
+    atomic_write_text(directory / "quarantine.jsonl", lines)
+    if not len(table):
+        raise DataError(
+            f"none of the recordings of {recipe.corpus} can be read.", f"See {directory / 'quarantine.jsonl'}."
+        )
+
+    labels = task.labels(table, column)
+    targets = task.encode(table, column, labels)
+    table.write(directory / "table.parquet")
+    with atomic_path(cache / "targets.npy") as path:
+        np.save(path, targets)
+    with atomic_path(cache / "groups.npy") as path:
+        np.save(path, np.unique(splits.group_keys(table), return_inverse=True)[1])
+    return Prepared(table, task, column, labels, targets, cache, quarantine)
+
+
+def check_leaks(recipe: Recipe, prepared: Prepared, folds: Folds, directory: Path, progress: Progress) -> leaks.Audit:
+    """Audit the split before anything is trained; a leak ends the run unless the recipe gives a reason to allow it."""
+    progress.stage("audit", len(prepared.table))
+    waveforms = Waveforms.open(prepared.cache)
+    audit = leaks.audit(prepared.table, folds, samples=waveforms.__getitem__, sample_rate=recipe.sample_rate)
+    atomic_write_text(directory / "audit.json", json.dumps(audit.as_dict(), indent=1, ensure_ascii=False))
+    found = {kind: count for kind, count in audit.leaks.items() if count}
+    if found and not folds.leaky and recipe.allow_leaks is None:
+        listed = ", ".join(f"{count} {kind}" for kind, count in found.items())
+        raise LeakError(
+            f"training and test rows share audio or groups ({listed}): a score on this split could not be trusted. "
+            f"{directory / 'audit.json'} names the rows.",
+            "Remove the copies or name their common source in the table; or say why they are harmless with "
+            "allow_leaks='reason', which every table then shows.",
+        )
+    return audit
+
+
+def run_folds(
+    recipe: Recipe,
+    prepared: Prepared,
+    folds: Folds,
+    directory: Path,
+    jobs: int | None,
+    progress: Progress,
+    *,
+    ship: bool,
+) -> dict[str, Any]:
+    """Train and score every fold and seed; write predictions and log; return what goes into `scores.json`."""
+    units = [
+        Unit(
+            directory=directory / (f"fold-{fold.name}" if seed == recipe.seeds[0] else f"fold-{fold.name}-s{seed}"),
+            cache=prepared.cache,
+            recipe=recipe,
+            seed=seed,
+            fold=fold.name,
+            training=tuple(fold.train.tolist()),
+            validation=tuple(fold.validation.tolist()),
+            test=tuple(fold.test.tolist()),
+            labels=tuple(prepared.labels),
+            data_hash=prepared.table.hash,
+            ship=ship and seed == recipe.seeds[0],
+        )
+        for seed in recipe.seeds
+        for fold in folds.folds
+    ]
+    progress.stage("training" if ship else "training the leaky twin", len(units) * epochs_of(recipe))
+    records = run_units(units, jobs or default_jobs(recipe), progress)
+    lines = "".join(json.dumps(entry) + "\n" for unit in units for entry in read_log(unit.directory))
+    atomic_write_text(directory / "log.jsonl", lines)
+
+    predictions = gather(units, prepared.table, prepared.column, prepared.labels)
+    with atomic_path(directory / "predictions.parquet") as path:
+        predictions.write_parquet(path)
+    return summarise(predictions, records, recipe, prepared.task, prepared.table, folds, prepared.labels)
+
+
+def run_twin(
+    recipe: Recipe, prepared: Prepared, directory: Path, jobs: int | None, progress: Progress
+) -> dict[str, Any]:
+    """The same recipe with groups ignored: what the field would have reported. Its score is void."""
+    folds = splits.twin_of(prepared.table, recipe.split, prepared.column)
+    place = directory / "twin"
+    place.mkdir(exist_ok=True)
+    scores = run_folds(recipe, prepared, folds, place, jobs, progress, ship=False)
+    atomic_write_text(place / "scores.json", json.dumps({**scores, "void": True}, indent=1, ensure_ascii=False))
+    return {key: scores[key] for key in ("score", "interval", "protocol", "metrics")} | {"void": True}
+
+
+def run_units(units: Sequence[Unit], jobs: int, progress: Progress) -> list[dict[str, Any]]:
+    """Run units in this process (one job) or in several, in the order given; results come back in that order."""
+    for unit in units:
+        if not finished(unit) and not any((unit.directory / "checkpoint").rglob("epoch-*.json")):
+            (unit.directory / "log.jsonl").unlink(missing_ok=True)
+    if min(jobs, len(units)) == 1:
+        records = []
+        for index, unit in enumerate(units):
+            records.append(run_unit(unit))
+            progress.step(unit.fold, done=(index + 1) * epochs_of(unit.recipe))
+        return records
+    with workers(min(jobs, len(units))) as pool:
+        futures = [pool.submit(run_unit, unit) for unit in units]
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            progress.step(done=sum(epochs_done(unit, futures[i].done()) for i, unit in enumerate(units)))
+        return [future.result() for future in futures]
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes that end at once when the block fails or this process is killed."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),))
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    pool.shutdown()
+
+
+def epochs_of(recipe: Recipe) -> int:
+    """Progress steps of one unit."""
+    return recipe.training.epochs * recipe.training.members
+
+
+def epochs_done(unit: Unit, done: bool) -> int:
+    """Progress steps a unit has made."""
+    return epochs_of(unit.recipe) if done else len(read_log(unit.directory))
+
+
+def default_jobs(recipe: Recipe) -> int:
+    """As many units at once as there are cores for their threads; one where a GPU does the work."""
+    import torch
+
+    if torch.cuda.is_available():
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // recipe.training.threads)

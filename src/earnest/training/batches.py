@@ -1,0 +1,156 @@
+"""Batches of features: crop → augment → front end → augment → pad, each clip from its own random stream.
+
+Whatever is random about a clip is drawn from (seed, epoch, row), and the order of an epoch from (seed, epoch); so a
+batch is the same whichever process or worker makes it, and after a restart in the middle of a training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from earnest.augment import Augmentation, rng_for
+from earnest.training.inputs import Inputs
+from earnest.training.waveforms import Waveforms
+
+# features (batch, frames, bands), lengths (batch,) in frames, targets (batch, …)
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+ORDER = 2**31 - 1  # the "row" whose random stream shuffles an epoch
+MIXING = 2**31 - 2  # the first "row" of the streams that mix batches; batch k uses MIXING - k
+
+
+@dataclass
+class Examples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Clips of one fold's training rows, as the model sees them.
+
+    Attributes
+    ----------
+    waveforms, targets : all clips of the table, and their targets (clips, …) float32.
+    frontend : audio (batch, samples) → (batch, frames, bands), never trained.
+    inputs, augmentation : the recipe's rules.
+    seed, epoch : where the random streams start; the loop advances `epoch`.
+    """
+
+    waveforms: Waveforms
+    targets: np.ndarray
+    frontend: nn.Module
+    inputs: Inputs
+    augmentation: Augmentation
+    seed: int
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self._kept: dict[int, torch.Tensor] = {}
+
+    def __getitems__(self, rows: Sequence[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """One batch: features (frames, bands) and target of each row."""
+        streams = [rng_for(self.seed, self.epoch, row) for row in rows]
+        features = self._features(rows, streams)
+        return [
+            (self.augmentation.features(clip, rng), torch.from_numpy(self.targets[row]))
+            for row, clip, rng in zip(rows, features, streams, strict=True)
+        ]
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.__getitems__([row])[0]
+
+    def plain(self, row: int) -> torch.Tensor:
+        """Features of one clip without augmentation, for the normaliser: the first window of a longer clip's cover."""
+        with torch.no_grad():
+            waves = np.stack(self.inputs.windows(self.waveforms[row]))
+            return self.frontend(torch.from_numpy(waves)).flatten(0, 1)
+
+    def _features(self, rows: Sequence[int], streams: Sequence[np.random.Generator]) -> list[torch.Tensor]:
+        if not self.augmentation.touches_waveform:
+            return [self._unchanging(row, rng) for row, rng in zip(rows, streams, strict=True)]
+        rate = self.waveforms.sample_rate
+        waves = [
+            self.inputs.crop(self.augmentation.waveform(self._wider_crop(row, rng), rng, rate), rng)
+            for row, rng in zip(rows, streams, strict=True)
+        ]
+        return extract(self.frontend, waves)
+
+    def _wider_crop(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """A piece twice the window at most, so that augmenting long recordings costs no more than what is used."""
+        waveform = self.waveforms[row]
+        if len(waveform) <= 2 * self.inputs.window:
+            return np.array(waveform)
+        start = int(rng.integers(len(waveform) - 2 * self.inputs.window + 1))
+        return np.array(waveform[start : start + 2 * self.inputs.window])
+
+    def _unchanging(self, row: int, rng: np.random.Generator) -> torch.Tensor:
+        """Features of a clip whose waveform is not augmented; computed once where no crop is drawn."""
+        waveform = self.waveforms[row]
+        if len(waveform) > self.inputs.window:
+            return extract(self.frontend, [self.inputs.crop(waveform, rng)])[0]
+        if row not in self._kept:
+            self._kept[row] = extract(self.frontend, [self.inputs.fit(waveform)])[0]
+        return self._kept[row]
+
+
+def extract(frontend: nn.Module, waves: Sequence[np.ndarray]) -> list[torch.Tensor]:
+    """Features (frames, bands) of each waveform: one call where all have one length, else one call each.
+
+    Clips of different lengths are not padded before the front end, whose frames near the end would feel the padding.
+    """
+    with torch.no_grad():
+        if len({len(wave) for wave in waves}) == 1:
+            return [clip.clone() for clip in frontend(torch.from_numpy(np.stack(waves)))]
+        return [frontend(torch.from_numpy(np.ascontiguousarray(wave))[None])[0].clone() for wave in waves]
+
+
+def pad(features: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(frames, bands) of several clips → (batch, longest, bands) with zeros behind, and lengths (batch,) in frames."""
+    lengths = torch.tensor([len(clip) for clip in features])
+    return nn.utils.rnn.pad_sequence(list(features), batch_first=True), lengths
+
+
+def collate(examples: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Batch:
+    """Examples → one padded batch."""
+    features, lengths = pad([clip for clip, _ in examples])
+    return features, lengths, torch.stack([target for _, target in examples])
+
+
+class Epochs:
+    """The training batches of any epoch.
+
+    Rows are shuffled anew each epoch; the last, smaller batch is used unless it holds a single clip, which batch
+    normalisation cannot take: then it joins the batch before.
+    """
+
+    def __init__(self, examples: Examples, rows: np.ndarray, batch_size: int, workers: int) -> None:
+        self.examples = examples
+        self.rows = rows
+        self.batch_size = batch_size
+        self.workers = workers
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self._cut(self.rows))
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of one epoch (counted from 0), mixed if the recipe says so."""
+        self.examples.epoch = epoch
+        order = rng_for(self.examples.seed, epoch, ORDER).permutation(self.rows)
+        loader: DataLoader[tuple[torch.Tensor, torch.Tensor]] = DataLoader(
+            self.examples,
+            batch_sampler=self._cut(order),
+            collate_fn=collate,
+            num_workers=self.workers,
+        )
+        for index, (features, lengths, targets) in enumerate(loader):
+            rng = rng_for(self.examples.seed, epoch, MIXING - index)
+            yield self.examples.augmentation.mix(features, lengths, targets, rng)
+
+    def _cut(self, order: np.ndarray) -> list[list[int]]:
+        cuts = [order[start : start + self.batch_size].tolist() for start in range(0, len(order), self.batch_size)]
+        if len(cuts) > 1 and len(cuts[-1]) == 1:
+            last = cuts.pop()
+            cuts[-1] += last
+        return cuts

@@ -1,0 +1,67 @@
+"""Scores of clips by a network or a whole pipeline: the rule of `Inputs`, in fp32, without anything random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from earnest.training.batches import extract, pad
+from earnest.training.inputs import Inputs
+from earnest.training.waveforms import Waveforms
+
+BATCH = 32
+
+
+class Evaluator:
+    """Scores rows with any network behind one front end; features are computed once and kept while it lives.
+
+    Parameters
+    ----------
+    waveforms, inputs, frontend : where features come from.
+    rows : the rows that may be asked for.
+    """
+
+    def __init__(
+        self, waveforms: Waveforms, inputs: Inputs, frontend: nn.Module, rows: Sequence[int] | np.ndarray
+    ) -> None:
+        self.rows = [int(row) for row in rows]
+        self._clips = [extract(frontend, inputs.windows(np.asarray(waveforms[row]))) for row in self.rows]
+
+    @torch.no_grad()
+    def probabilities(
+        self, network: nn.Module, probabilities: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[np.ndarray, torch.Tensor]:
+        """Score every clip.
+
+        Parameters
+        ----------
+        network : (features (batch, frames, bands), lengths (batch,)) → outputs.
+        probabilities : outputs → what is averaged over a clip's windows.
+
+        Returns
+        -------
+        scores : (clips, outputs) float64, the mean over each clip's windows.
+        outputs : (clips, outputs) float32, the mean of the raw outputs, for the validation loss.
+        """
+        network.eval()
+        device = next((value.device for value in network.state_dict().values()), torch.device("cpu"))
+        windows = [(index, window) for index, clip in enumerate(self._clips) for window in clip]
+        # Windows of like length go together, so that little is padded; sums return to their clips.
+        windows.sort(key=lambda item: len(item[1]))
+        counts = torch.tensor([len(clip) for clip in self._clips], dtype=torch.float64)[:, None]
+        sums: list[torch.Tensor] = []
+        for start in range(0, len(windows), BATCH):
+            chosen = windows[start : start + BATCH]
+            features, lengths = pad([window for _, window in chosen])
+            raw = network(features.to(device), lengths.to(device)).float()
+            owners = torch.tensor([index for index, _ in chosen])
+            both = torch.stack([probabilities(raw), raw]).double().cpu()
+            if not sums:
+                sums = [torch.zeros(len(self.rows), raw.shape[1], dtype=torch.float64) for _ in both]
+            for total, part in zip(sums, both, strict=True):
+                total.index_add_(0, owners, part)
+        scores, outputs = (total / counts for total in sums)
+        return scores.numpy(), outputs.float()

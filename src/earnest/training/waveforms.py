@@ -1,0 +1,90 @@
+"""All clips of a table, decoded once into one memory-mapped file that every process of a run shares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from earnest import audio
+from earnest.audio import Verdict
+from earnest.errors import AudioError
+from earnest.files import atomic_path, atomic_write_text
+from earnest.table import Table
+
+
+@dataclass(frozen=True)
+class Waveforms:
+    """Mono float32 waveforms at one sample rate, by row of the table.
+
+    Attributes
+    ----------
+    samples : (all samples,) float32, memory-mapped.
+    offsets : (clips + 1,) int64; clip i is samples[offsets[i]:offsets[i + 1]].
+    sample_rate : Hz.
+    """
+
+    samples: np.ndarray
+    offsets: np.ndarray
+    sample_rate: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """The samples of one clip, read-only."""
+        return self.samples[self.offsets[row] : self.offsets[row + 1]]
+
+    @classmethod
+    def open(cls, directory: Path) -> Waveforms:
+        """Map the file that `decode` wrote."""
+        shape = json.loads((directory / "waveforms.json").read_text(encoding="utf-8"))
+        samples = np.memmap(directory / "waveforms.f32", dtype=np.float32, mode="r")
+        return cls(samples, np.asarray(shape["offsets"], dtype=np.int64), int(shape["sample_rate"]))
+
+
+def decode(
+    table: Table, sample_rate: int, directory: Path, on_clip: Callable[[str], None] | None = None
+) -> tuple[Table, list[Verdict]]:
+    """Decode every clip of a table into `directory`, two at a time, and set aside those that cannot be read.
+
+    Returns
+    -------
+    table : the rows that could be decoded, in the same order.
+    verdicts : one for each clip that was repaired or rejected.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    kept: list[int] = []
+    offsets = [0]
+    verdicts: list[Verdict] = []
+    rows = list(enumerate(table.frame.select("audio", "start_s", "end_s").iter_rows()))
+
+    def read(item: tuple[int, tuple[str, float | None, float | None]]) -> audio.Recording | AudioError:
+        _, (path, start_s, end_s) = item
+        try:
+            return audio.load(path, sample_rate, start_s=start_s, end_s=end_s)
+        except AudioError as error:
+            return error
+
+    place = directory / "waveforms.f32"
+    with ThreadPoolExecutor(2) as pool, atomic_path(place) as part_path, part_path.open("wb") as stream:
+        # In slices, so that decoded audio waiting to be written stays bounded.
+        for begin in range(0, len(rows), 64):
+            part = rows[begin : begin + 64]
+            for (row, (path, _, _)), result in zip(part, pool.map(read, part), strict=True):
+                if on_clip:
+                    on_clip(path)
+                if isinstance(result, AudioError):
+                    verdicts.append(Verdict(path, "rejected", result.reason, result.remedy))
+                    continue
+                if result.verdict.status != "ok":
+                    verdicts.append(result.verdict)
+                stream.write(np.ascontiguousarray(result.samples, dtype=np.float32).tobytes())
+                offsets.append(offsets[-1] + len(result.samples))
+                kept.append(row)
+    atomic_write_text(directory / "waveforms.json", json.dumps({"sample_rate": sample_rate, "offsets": offsets}))
+    return (table if len(kept) == len(table) else table.rows(np.array(kept, dtype=np.int64))), verdicts

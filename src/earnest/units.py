@@ -1,0 +1,277 @@
+"""One unit of a run: one fold and one seed, trained, scored on its test rows, and exported.
+
+A unit is everything that depends on the training rows of one fold. It shares nothing with any other unit but the
+decoded audio, so units may run in any order and in any number of processes, and a finished one is never run again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from earnest import augment, frontends, models, tasks
+from earnest.files import atomic_path, atomic_write_text
+from earnest.recipe import Recipe
+from earnest.shipping.onnx import export_onnx
+from earnest.shipping.parity import check_parity
+from earnest.training import checkpoints
+from earnest.training.batches import Epochs, Examples
+from earnest.training.evaluate import Evaluator
+from earnest.training.inputs import Inputs
+from earnest.training.loop import Validation, derive, train
+from earnest.training.pipeline import Members, Normaliser, Pipeline
+from earnest.training.waveforms import Waveforms
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one unit works on; plain values, so that it travels to another process.
+
+    Attributes
+    ----------
+    directory : the unit's own folder in the run directory.
+    cache : folder of the run's decoded audio, targets and groups.
+    recipe, seed, fold : what is done.
+    training, validation, test : rows of the table.
+    labels : names of the outputs.
+    ship : also export, and compare the exported file with the scored model.
+    """
+
+    directory: Path
+    cache: Path
+    recipe: Recipe
+    seed: int
+    fold: str
+    training: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+    labels: tuple[str, ...]
+    data_hash: str
+    ship: bool
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of all that decides the result."""
+        rows = [self.training, self.validation, self.test]
+        facts = [self.recipe.hash, self.data_hash, self.seed, self.fold, rows, self.labels, self.ship]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def run_unit(unit: Unit) -> dict[str, Any]:
+    """Train, score and export one unit, or return what it gave before.
+
+    Returns
+    -------
+    record : fold, seed, epochs, validation score, parameters, seconds, and parity where exported; the test scores lie
+    in `predictions.npy`, (test clips, outputs) float64.
+    """
+    unit.directory.mkdir(parents=True, exist_ok=True)
+    with locked(unit.directory):
+        done = finished(unit)
+        if done:
+            return done
+        started = time.monotonic()
+        record = _work(unit)
+        record |= {"identity": unit.identity, "seconds": round(time.monotonic() - started, 2)}
+        atomic_write_text(unit.directory / "done.json", json.dumps(record, indent=1))
+        return record
+
+
+def finished(unit: Unit) -> dict[str, Any] | None:
+    """The record of a unit that is done already with exactly this work."""
+    try:
+        record = json.loads((unit.directory / "done.json").read_text(encoding="utf-8"))
+        digest = hashlib.sha256((unit.directory / "predictions.npy").read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return None
+    same = isinstance(record, dict) and record.get("identity") == unit.identity
+    return record if same and record.get("predictions_sha256") == digest else None
+
+
+def _work(unit: Unit) -> dict[str, Any]:
+    recipe = unit.recipe
+    torch.set_num_threads(recipe.training.threads)
+    waveforms = Waveforms.open(unit.cache)
+    targets = np.load(unit.cache / "targets.npy")
+    task = tasks.find(recipe.task)
+    frontend = frontends.build(recipe.frontend, recipe.sample_rate)
+    inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
+    examples = Examples(
+        waveforms, targets, frontend, inputs, augment.build(recipe.augment, recipe.sample_rate), derive(unit.seed)
+    )
+    normaliser = Normaliser(frontend.bands)
+    normaliser.fit(examples.plain(row) for row in unit.training)
+
+    if models.is_estimator(recipe.model.name):
+        model, record = _fit_estimator(unit, examples, normaliser)
+    else:
+        model, record = _train_network(unit, examples, normaliser, task)
+    checkpoints.save(unit.directory / "checkpoint", "final", Normalised(normaliser, model).state_dict(), record)
+
+    network = Normalised(normaliser, model)
+    scores, _ = Evaluator(waveforms, inputs, frontend, unit.test).probabilities(network, task.probabilities)
+    with atomic_path(unit.directory / "predictions.npy") as path:
+        np.save(path, scores)
+        record["predictions_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    if unit.ship:
+        record["parity"] = _export(unit, Pipeline(frontend, normaliser, model), inputs, waveforms, scores, task)
+    return record
+
+
+class Normalised(nn.Module):
+    """Normaliser and model without the front end: features in, outputs out."""
+
+    def __init__(self, normaliser: Normaliser, model: nn.Module) -> None:
+        super().__init__()
+        self.normaliser = normaliser
+        self.model = model
+
+    def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """(batch, frames, bands), (batch,) → (batch, outputs)."""
+        outputs: torch.Tensor = self.model(self.normaliser(features), lengths)
+        return outputs
+
+
+def _train_network(
+    unit: Unit, examples: Examples, normaliser: Normaliser, task: tasks.Task
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Each member is trained from its own seed; their mean is the unit's model."""
+    recipe = unit.recipe
+    frames = examples.frontend.frames_for(examples.inputs.window)  # type: ignore[operator]
+    bands, outputs = examples.frontend.bands, len(unit.labels)
+    judge = Evaluator(examples.waveforms, examples.inputs, examples.frontend, unit.validation)
+    metric = task.metrics[recipe.primary or task.primary]
+    truth = examples.targets[list(unit.validation)]
+
+    def validate(network: nn.Module) -> Validation:
+        scores, raw = judge.probabilities(network, task.probabilities)
+        return Validation(float(task.loss(raw, torch.from_numpy(truth), 0.0)), metric(truth, scores))
+
+    members, epochs_used = [], []
+    for member in range(recipe.training.members):
+        seed = derive(unit.seed, member)
+        examples.seed = seed
+        network, epochs_run = train(
+            lambda: Normalised(copy_of(normaliser), models.build(recipe.model, frames, bands, outputs)),
+            Epochs(examples, np.array(unit.training), recipe.training.batch_size, recipe.training.workers),
+            validate if unit.validation else None,
+            task,
+            recipe.training,
+            seed=seed,
+            directory=unit.directory / "checkpoint" / f"member-{member}",
+            log=partial(append_log, unit, member),
+        )
+        members.append(network.model)
+        epochs_used.append(epochs_run)
+    model = members[0] if len(members) == 1 else Members(members)
+    record = {"fold": unit.fold, "seed": unit.seed, "epochs": max(epochs_used), "validation": None}
+    if unit.validation:
+        record["validation"] = validate(Normalised(normaliser, model)).score
+    return model, record
+
+
+def _fit_estimator(unit: Unit, examples: Examples, normaliser: Normaliser) -> tuple[nn.Module, dict[str, Any]]:
+    """Every window of every training clip is one row of the estimator."""
+    with torch.no_grad():
+        clips = [normaliser(examples.plain(row)).numpy() for row in unit.training]
+    owners = np.repeat(np.array(unit.training), [len(clip) for clip in clips])
+    groups = np.load(unit.cache / "groups.npy")
+    estimator = models.build_estimator(unit.recipe.model, len(unit.labels))
+    model = estimator.fit(
+        np.concatenate(clips),
+        examples.targets[owners].argmax(1),
+        groups[owners],
+        np.random.default_rng(derive(unit.seed)),
+    )
+    return model, {"fold": unit.fold, "seed": unit.seed, "epochs": None, "validation": None}
+
+
+def _export(
+    unit: Unit, pipeline: Pipeline, inputs: Inputs, waveforms: Waveforms, scores: np.ndarray, task: tasks.Task
+) -> dict[str, Any]:
+    """Write the fold's `model.onnx` and compare it with the scored model over every test clip."""
+    path = unit.directory / "model.onnx"
+    module = nn.Sequential(pipeline.for_export(), Probabilities(task)).eval()
+    export_onnx(module, path, example_samples=inputs.window, dynamic_samples=inputs.short == "keep")
+    parity = check_parity(path, scores, lambda index: np.asarray(waveforms[unit.test[index]]), inputs)
+    return {
+        "clips": parity.clips,
+        "same_decisions": parity.same_decisions,
+        "largest_difference": parity.largest_difference,
+    }
+
+
+class Probabilities(nn.Module):
+    """The task's last step, as part of the exported graph."""
+
+    def __init__(self, task: tasks.Task) -> None:
+        super().__init__()
+        self.task = task
+
+    def forward(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Outputs → what is reported."""
+        return self.task.probabilities(outputs)
+
+
+def copy_of(normaliser: Normaliser) -> Normaliser:
+    """A normaliser of its own with the same numbers, for a network that is wrapped and averaged."""
+    copy = Normaliser(len(normaliser.mean))
+    copy.load_state_dict(normaliser.state_dict())
+    return copy
+
+
+def append_log(unit: Unit, member: int, record: dict[str, Any]) -> None:
+    """Add one epoch to the unit's log."""
+    line = json.dumps({"seed": unit.seed, "fold": unit.fold, "member": member, **record})
+    with (unit.directory / "log.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+
+
+def read_log(directory: Path) -> list[dict[str, Any]]:
+    """A unit's epochs in order; what was done again after a kill counts once, half lines not at all."""
+    try:
+        lines = (directory / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    epochs: dict[tuple[int, int], dict[str, Any]] = {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        epochs[record["member"], record["epoch"]] = record
+    return [epochs[key] for key in sorted(epochs)]
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a folder against every other process; waits for one that is just ending."""
+    with (directory / ".lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def end_with_parent(parent: int) -> None:
+    """Let this worker process end when the command that started it is gone, however it went."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.25)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
