@@ -1,1 +1,1 @@
-"""Metrics, intervals, paired tests and comparison tables as pure NumPy functions."""
+"""Scores: metrics as pure functions, intervals by resampling groups, paired tests, comparison tables. NumPy only."""
