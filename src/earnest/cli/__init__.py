@@ -25,9 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for function in (
-    lab.demo,
     lab.corpora,
-    lab.fetch,
     lab.audit,
     lab.run,
     results.table,

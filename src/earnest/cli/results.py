@@ -1,19 +1,104 @@
-"""Res."""
+"""The verbs that look at finished runs."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
-def table() -> None:
-    """x."""
+import typer
 
+from earnest.cli.verb import AsJson, Debug, Quiet, next_step, print_json, say
 
-def compare() -> None:
-    """x."""
-
-
-def report() -> None:
-    """x."""
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
 
-def export() -> None:
+class Style(StrEnum):
+    """How a table is written."""
+
+    markdown = "markdown"
+    latex = "latex"
+    csv = "csv"
+    html = "html"
+
+
+def table(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS", help="Folders of runs, or a folder that holds them.")],
+    style: Annotated[Style, typer.Option("--format", help="How to write the table.")] = Style.markdown,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Put finished runs into one table, leaky twins marked void.
+
+    Examples
+    --------
+    earnest table runs
+    earnest table runs/svm runs/ds_cnn --format latex
+    earnest table runs --format csv > runs.csv
+    """
+    from earnest.comparison import table_columns, table_rows
+    from earnest.scoring.tables import render
+
+    rows = table_rows(runs)
+    if as_json:
+        print_json({"rows": rows})
+        return
+    typer.echo(render(rows, table_columns(rows), style.value), nl=False)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Folder of a run.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Folder of another run over the same clips.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Test whether one run is better than another, on the same clips.
+
+    Examples
+    --------
+    earnest compare runs/ds_cnn runs/svm
+    earnest compare runs/ds_cnn runs/svm --json
+
+    The test is paired over the test clips that both runs answered, and resampled by speaker or source.
+    """
+    from earnest.comparison import compare_runs
+
+    result = compare_runs(a, b)
+    if as_json:
+        print_json(result)
+        return
+    for note in result["notes"]:
+        say(f"Note: {note}.")
+    sentence = str(result["sentence"])
+    typer.echo(sentence[:1].upper() + sentence[1:])
+    typer.echo(result["method"])
+    next_step(f"earnest table {a} {b}", quiet=quiet)
+
+
+def report(
+    run: RunPath,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write the report of a run again, one file that opens without a network.
+
+    Examples
+    --------
+    earnest report runs/fsdd
+    earnest report runs/fsdd --json
+    """
+    from earnest.reporting.report import write_report
+
+    path = write_report(run)
+    if as_json:
+        print_json({"report": str(path)})
+        return
+    typer.echo(path)
+    next_step(f"earnest table {run}", quiet=quiet)
+
+
+def export(run: RunPath) -> None:
     """x."""

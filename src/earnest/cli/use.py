@@ -196,20 +196,17 @@ def _chunks(
 
 
 def _from_pipe(sample_rate: int, rate: int) -> Iterator[NDArray[np.float32]]:
-    """Raw signed 16-bit little-endian mono from standard input, resampled on the way."""
+    """Raw signed 16-bit little-endian mono from standard input, resampled on the way; an odd last byte is left out."""
     import numpy as np
     import soxr
 
     resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-    rest = b""
-    while data := sys.stdin.buffer.read1(2 * max(1, round(CHUNK_S * rate))):
-        data = rest + data
-        whole = len(data) - len(data) % 2
-        rest = data[whole:]
-        samples = np.frombuffer(data[:whole], dtype="<i2").astype(np.float32) / 32768
-        yield samples if rate == sample_rate else resampler.resample_chunk(samples)
+    pipe = sys.stdin.buffer
+    while data := pipe.read(2 * max(1, round(CHUNK_S * rate))):
+        samples = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768
+        yield samples if rate == sample_rate else np.asarray(resampler.resample_chunk(samples), dtype=np.float32)
     if rate != sample_rate:
-        yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+        yield np.asarray(resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True), dtype=np.float32)
 
 
 def _from_microphone(sample_rate: int, size: int) -> Iterator[NDArray[np.float32]]:

@@ -1,0 +1,149 @@
+"""Progress on standard error: a live bar on a terminal, a line now and then elsewhere, nothing with --quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from earnest.cli.verb import say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from earnest.journey import Progress
+
+EVERY_S = 10.0
+
+
+class Quiet:
+    """Nothing is said but notes on what is unusual."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Say nothing."""
+
+    def step(self, detail: str = "", done: int | None = None) -> None:
+        """Say nothing."""
+
+    def note(self, message: str) -> None:
+        """Say nothing."""
+
+
+class Lines:
+    """For logs and pipes: a line when a stage begins and ends, and every ten seconds in between.
+
+    Parameters
+    ----------
+    every_s : least number of seconds between two lines of a stage.
+    """
+
+    def __init__(self, every_s: float = EVERY_S) -> None:
+        self.every_s = every_s
+        self.name = ""
+        self.total: int | None = None
+        self.done = 0
+        self.began = self.spoke = time.monotonic()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Name the stage."""
+        self.name, self.total, self.done = name, total, 0
+        self.began = self.spoke = time.monotonic()
+        say(f"{name} ...")
+
+    def step(self, detail: str = "", done: int | None = None) -> None:
+        """Count, and say so when the last line is old enough or the stage is complete."""
+        before = self.done
+        self.done = self.done + 1 if done is None else done
+        now = time.monotonic()
+        ended = self.total is not None and self.done >= self.total > before
+        if now - self.spoke >= self.every_s or (ended and now - self.began >= 1):
+            self.spoke = now
+            say(self._line(now - self.began, detail))
+
+    def note(self, message: str) -> None:
+        """Say it."""
+        say(message)
+
+    def _line(self, seconds: float, detail: str) -> str:
+        rate = self.done / seconds if seconds > 0 else 0.0
+        parts = [f"{self.done:,}/{self.total:,}" if self.total else f"{self.done:,}", f"{rate:,.1f}/s"]
+        if self.total and 0 < self.done < self.total:
+            parts.append(f"{duration((self.total - self.done) / rate)} left")
+        elif self.total:
+            parts.append(f"{duration(seconds)} taken")
+        return f"{self.name}: {', '.join(parts)}{f'  {detail}' if detail else ''}"
+
+
+class Bar:
+    """For a terminal: one live line per stage with rate, time left and the current item."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.bars = bars
+        self.task: TaskID | None = None
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Finish the last line and begin a new one."""
+        if self.task is not None:
+            self.bars.update(self.task, detail="")
+            self.bars.stop_task(self.task)
+        self.task = self.bars.add_task(name, total=total, detail="")
+
+    def step(self, detail: str = "", done: int | None = None) -> None:
+        """Move the bar."""
+        if self.task is None:
+            return
+        if done is None:
+            self.bars.update(self.task, advance=1, detail=shortened(detail))
+        else:
+            self.bars.update(self.task, completed=done, detail=shortened(detail))
+
+    def note(self, message: str) -> None:
+        """Print it above the bars."""
+        self.bars.console.print(message, markup=False, highlight=False)
+
+
+@contextmanager
+def watching(*, quiet: bool) -> Iterator[Progress]:
+    """The progress that fits where standard error goes."""
+    if quiet:
+        yield Quiet()
+    elif not sys.stderr.isatty():
+        yield Lines()
+    else:
+        with _bars() as bars:
+            yield Bar(bars)
+
+
+def _bars() -> Bars:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    return RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:.1f}/s"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", style="dim"),
+        console=Console(stderr=True),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `40 s`, `3 min 20 s`, `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def shortened(text: str, width: int = 40) -> str:
+    """The end of a long text, which of a path is the telling part."""
+    return text if len(text) <= width else f"…{text[-width + 1 :]}"
