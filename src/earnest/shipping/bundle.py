@@ -1,0 +1,166 @@
+"""Write a bundle: model, model card and manifest, as one directory that is whole or not there at all.
+
+bundle/ is written as .bundle.new/, read back and checked, and then takes the place of an older bundle/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import earnest
+from earnest.errors import BundleError
+from earnest.files import atomic_path, atomic_write_text, sha256_file, storage_error
+from earnest.runtime.bundle import FORMAT, MANIFEST, MODEL, Bundle
+from earnest.shipping.card import model_card
+
+CARD = "README.md"
+
+
+def write_bundle(
+    directory: str | os.PathLike[str],
+    *,
+    name: str,
+    labels: Sequence[str],
+    sample_rate: int,
+    window_samples: int,
+    hop_samples: int,
+    short: Literal["pad", "keep"],
+    min_samples: int,
+    frontend: Mapping[str, Any],
+    recipe_hash: str,
+    data_hash: str,
+    model_file: Path,
+    scores: Mapping[str, Mapping[str, Any]],
+    licences: Sequence[Mapping[str, Any]],
+    task: str = "classification",
+    shape: str = "clip",
+    thresholds: Mapping[str, float] | None = None,
+    more_files: Mapping[str, Path] | None = None,
+) -> Path:
+    """Write a bundle; an older one in its place stays until the new one is complete and has been read back.
+
+    Parameters
+    ----------
+    directory : the bundle's directory.
+    name : what the model is called.
+    labels : names of the model's outputs, in their order.
+    sample_rate : Hz of the audio that the model takes.
+    window_samples, hop_samples, short, min_samples : the windows, as in `earnest.runtime.Bundle`.
+    frontend : the front end's name and numbers.
+    recipe_hash, data_hash : SHA-256 of the recipe and of the clip table.
+    model_file : the exported ONNX file; copied in as `model.onnx`.
+    scores : file in the bundle → `score`, `interval`, `primary`, `protocol`, `n_clips`, `note`, and, where known,
+        `baseline`, `n_groups`, `group`, `interval_method`.
+    licences : one mapping per corpus trained on: `corpus`, `title`, `licence`, `citation`, `home`, as far as known.
+    task, shape : the task's name and the shape of the model's output.
+    thresholds : label → smallest score of an event in a stream.
+    more_files : name in the bundle → further file to copy in.
+
+    Returns
+    -------
+    The bundle's directory.
+
+    Raises
+    ------
+    BundleError : a file to copy is missing; `directory` holds something else than a bundle; what was written is not valid.
+    StorageError : the disk is full or the place cannot be written; the older bundle is untouched.
+    """
+    target = Path(directory).absolute()
+    sources = {MODEL: Path(model_file), **(more_files or {})}
+    _check_sources(sources)
+    _check_target(target)
+    new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    _recover(target, new, old)
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "earnest": earnest.__version__,
+        "name": name,
+        "task": task,
+        "shape": shape,
+        "labels": list(labels),
+        "sample_rate": sample_rate,
+        "window_samples": window_samples,
+        "hop_samples": hop_samples,
+        "short": short,
+        "min_samples": min_samples,
+        "thresholds": dict(thresholds or {}),
+        "frontend": dict(frontend),
+        "recipe_hash": recipe_hash,
+        "data_hash": data_hash,
+        "scores": {file: dict(score) for file, score in scores.items()},
+        "licences": [dict(licence) for licence in licences],
+    }
+    try:
+        _fill(new, manifest, sources)
+        Bundle.open(new)
+        _swap(new, target, old)
+    except OSError as problem:
+        raise storage_error(target, problem) from problem
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return target
+
+
+def _check_sources(sources: Mapping[str, Path]) -> None:
+    for name, path in sources.items():
+        if not path.is_file():
+            raise BundleError(
+                f"{path} is to become {name} in the bundle, and there is no such file.", "Export it first."
+            )
+        if name in (MANIFEST, CARD) or Path(name).name != name:
+            raise BundleError(f"a file of a bundle cannot be called {name!r}.", "Give it a plain name of its own.")
+
+
+def _check_target(target: Path) -> None:
+    """Never replace what is not a bundle."""
+    if not target.exists():
+        return
+    if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
+        raise BundleError(
+            f"{target} exists and is not a bundle; it is left as it is.", "Choose another place, or move it away first."
+        )
+
+
+def _recover(target: Path, new: Path, old: Path) -> None:
+    """Tidy up after a process that was killed while writing: a complete older bundle goes back to its place."""
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        if old.is_dir() and not target.exists():
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as problem:
+        raise storage_error(target, problem) from problem
+
+
+def _fill(new: Path, manifest: dict[str, Any], sources: Mapping[str, Path]) -> None:
+    """Every file, forced to the disk; the manifest last, with the hashes of the others."""
+    new.mkdir(parents=True)
+    for name, source in sources.items():
+        with atomic_path(new / name, needed_bytes=source.stat().st_size) as temporary:
+            shutil.copyfile(source, temporary)
+    manifest["files"] = {name: _entry(new / name) for name in sources}
+    atomic_write_text(new / CARD, model_card(manifest))
+    manifest["files"][CARD] = _entry(new / CARD)
+    atomic_write_text(new / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    """Put the new directory in the place of the old one, and the old one back if that fails."""
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,216 @@
+"""The model card: what the model is, what it scored and how, what it was trained on, and where it ends.
+
+Everything in it comes out of the bundle's manifest; what the manifest does not say, the card does not say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?\s?commercial|research(?: use)? only", re.IGNORECASE)
+_METRICS = {"accuracy": "accuracy", "uar": "UAR (unweighted average recall)", "macro_f1": "macro F1"}
+
+
+def model_card(manifest: Mapping[str, Any]) -> str:
+    """A model card in Markdown with the front matter that model hubs read.
+
+    Parameters
+    ----------
+    manifest : the content of `bundle.json`; `files` may still lack the card itself.
+
+    Returns
+    -------
+    The text of the card.
+    """
+    parts = [
+        _front_matter(manifest),
+        f"# {manifest['name'] or 'Sound classifier'}",
+        _what_it_is(manifest),
+        _how_to_use(manifest),
+        _scores(manifest),
+        _data(manifest["licences"]),
+        _limits(manifest),
+        _provenance(manifest),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def is_non_commercial(licence: Mapping[str, Any]) -> bool:
+    """Whether a corpus's licence forbids commercial use, as far as its name tells."""
+    return bool(_NON_COMMERCIAL.search(str(licence.get("licence", ""))))
+
+
+def _front_matter(manifest: Mapping[str, Any]) -> str:
+    """YAML for model hubs. No licence is claimed for the model: that is for its publisher to choose."""
+    values: dict[str, Any] = {
+        "library_name": "earnest",
+        "pipeline_tag": "audio-classification",
+        "tags": ["earnest", "onnx", "audio"],
+    }
+    if any(is_non_commercial(licence) for licence in manifest["licences"]):
+        values["tags"].append("non-commercial-data")
+    corpora = [str(licence["corpus"]) for licence in manifest["licences"] if licence.get("corpus")]
+    if corpora:
+        values["datasets"] = corpora
+    results = [_result(score, corpora) for score in manifest["scores"].values() if corpora and _is_number(score)]
+    if results:
+        values["model-index"] = [{"name": manifest["name"], "results": results}]
+    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---"
+
+
+def _is_number(score: Mapping[str, Any]) -> bool:
+    return isinstance(score.get("score"), int | float)
+
+
+def _result(score: Mapping[str, Any], corpora: Sequence[str]) -> dict[str, Any]:
+    corpus = " + ".join(corpora)
+    metric = {"type": score.get("primary", "score"), "value": score["score"], "name": score.get("protocol", "")}
+    return {
+        "task": {"type": "audio-classification"},
+        "dataset": {"name": corpus, "type": corpus},
+        "metrics": [{key: value for key, value in metric.items() if value != ""}],
+    }
+
+
+def _what_it_is(manifest: Mapping[str, Any]) -> str:
+    labels = ", ".join(_code(label) for label in manifest["labels"])
+    rate, window = manifest["sample_rate"], manifest["window_samples"]
+    front = manifest["frontend"].get("name")
+    inside = f" Its front end ({_code(front)}) is inside the model file: it takes raw audio." if front else ""
+    return (
+        f"Gives a recording one of {len(manifest['labels'])} labels: {labels}.\n\n"
+        f"It takes mono audio at {rate} Hz in windows of {window / rate:.3g} s.{inside} "
+        f"Made with Earnest {manifest['earnest']}."
+    )
+
+
+def _how_to_use(manifest: Mapping[str, Any]) -> str:
+    rate = manifest["sample_rate"]
+    return f"""## Use it
+
+With `pip install earnest` (PyTorch is not needed), from Python:
+
+```python
+from earnest import Predictor
+predictor = Predictor("path/of/this/folder")
+print(predictor.predict("recording.wav").label)
+```
+
+or on the command line, for files and for what is being heard now:
+
+```sh
+earnest predict path/of/this/folder recording.wav
+earnest listen path/of/this/folder
+```
+
+Any ONNX runtime can run `model.onnx` by itself: `audio` float32 [batch, samples] at {rate} Hz, full scale ±1, gives
+`scores` float32 [batch, labels], in the order of `labels` in `bundle.json`."""
+
+
+def _scores(manifest: Mapping[str, Any]) -> str:
+    lines = ["## Scores", ""]
+    if not manifest["scores"]:
+        return "\n".join([*lines, "No score was measured for the files in this bundle."])
+    lines += ["| file | metric | score | interval | clips | protocol |", "| --- | --- | --- | --- | --- | --- |"]
+    notes: list[str] = []
+    for file, score in manifest["scores"].items():
+        metric = str(score.get("primary", "–"))
+        cells = [
+            _code(file),
+            _METRICS.get(metric, metric),
+            _percent(score.get("score")),
+            _interval(score.get("interval")),
+            _clips(score),
+            str(score.get("protocol") or "not stated"),
+        ]
+        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+        notes += [f"{_code(file)}: {sentence}" for sentence in _remarks(score)]
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip()
+
+
+def _remarks(score: Mapping[str, Any]) -> list[str]:
+    """What belongs beside the number: the baseline, how the interval was made, and the run's own note."""
+    found = []
+    baseline = score.get("baseline")
+    if isinstance(baseline, Mapping) and baseline:
+        found.append("baselines: " + ", ".join(f"{name} {_percent(value)}" for name, value in baseline.items()) + ".")
+    for key in ("interval_method", "note"):
+        text = score.get(key)
+        if text:
+            found.append(f"{str(text).rstrip('.')}.")
+    return found
+
+
+def _clips(score: Mapping[str, Any]) -> str:
+    clips = score.get("n_clips")
+    if not isinstance(clips, int):
+        return "–"
+    groups, group = score.get("n_groups"), score.get("group")
+    return f"{clips:,} ({groups:,} by {group})" if isinstance(groups, int) and group else f"{clips:,}"
+
+
+def _interval(interval: Any) -> str:
+    if not isinstance(interval, Sequence) or len(interval) != 2:
+        return "–"
+    return f"{_percent(interval[0])} to {_percent(interval[1])}"
+
+
+def _percent(value: Any) -> str:
+    return f"{100 * value:.1f} %" if isinstance(value, int | float) else "–"
+
+
+def _data(licences: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["## Training data and its licences", ""]
+    if not licences:
+        return "\n".join([*lines, "Nothing is stated about the licence of the training data."])
+    for licence in licences:
+        title = licence.get("title") or licence.get("corpus") or "unnamed corpus"
+        home = f" ({licence['home']})" if licence.get("home") else ""
+        line = f"- **{title}**{home}. Licence: {licence.get('licence') or 'not stated'}."
+        if licence.get("citation"):
+            line += f" {' '.join(str(licence['citation']).split())}"
+        lines.append(line)
+    if any(is_non_commercial(licence) for licence in licences):
+        lines += [
+            "",
+            "**Part of the training data may be used for non-commercial purposes only.** "
+            "Clear the rights before using this model commercially.",
+        ]
+    return "\n".join(lines)
+
+
+def _limits(manifest: Mapping[str, Any]) -> str:
+    rate, window, shortest = manifest["sample_rate"], manifest["window_samples"], manifest["min_samples"]
+    short = (
+        f"Recordings shorter than {window / rate:.3g} s are padded with silence."
+        if manifest["short"] == "pad"
+        else f"Recordings shorter than {shortest / rate:.3g} s are padded with silence."
+    )
+    return f"""## Limits
+
+- It always answers with one of its labels, also when a recording holds none of them or several.
+- The score holds for recordings like those it was measured on, under the protocol named above. Other speakers,
+  rooms, microphones and languages were not measured unless the protocol says so.
+- Longer recordings are covered by windows whose probabilities are averaged: short sounds in long recordings are diluted.
+- {short} Nothing above {rate // 2} Hz reaches the model."""
+
+
+def _provenance(manifest: Mapping[str, Any]) -> str:
+    lines = [
+        "## Provenance",
+        "",
+        f"- Recipe SHA-256: {_code(manifest['recipe_hash'] or 'not stated')}",
+        f"- Clip table SHA-256: {_code(manifest['data_hash'] or 'not stated')}",
+    ]
+    lines += [f"- {_code(name)} SHA-256: {_code(entry['sha256'])}" for name, entry in manifest["files"].items()]
+    return "\n".join(lines)
+
+
+def _code(text: Any) -> str:
+    """Text as Markdown code, whatever backticks and line ends it holds."""
+    plain = " ".join(str(text).split())
+    return f"`` {plain} ``" if "`" in plain else f"`{plain}`"

@@ -1,0 +1,215 @@
+"""Export a scored model to one self-contained ONNX file: raw audio in, probabilities out.
+
+    module (batch, samples) → (batch, labels)  ─ torch.onnx.export ─►  model.onnx
+                                               ─ checks ─►  the same numbers at several lengths and batch sizes
+
+What was seen while exporting small models (convolution DFT, log, CNN, pooling) with torch 2.13 and dynamic samples:
+
+- Exports well, and equals PyTorch at every length tried: framing by strided `conv1d` or `unfold`; lengths computed with
+  `//`; reflect, replicate and constant padding; padding by `-n % hop`; masks from `arange`; max, average (also
+  `ceil_mode`) and global pooling; mean, `var`, `std`, `sort`, `quantile`; `torch.stft` and `torch.fft.rfft`.
+- A Python branch on a size (`if audio.shape[1] < n`) exports without a word the one side that the example took.
+  So does adaptive pooling to more than one cell where the length is not divisible. Both are wrong at other lengths,
+  and only running the file shows it; hence the check here. Dimensions given a name and a minimum do not help: the
+  exporter turns such violations into nothing.
+- `Tensor.median` along an axis has no conversion; `sort` and an index do the same.
+- An example batch of one clip is taken for a constant; the example here has two.
+- `torch.stft` and `fft` become operators that few devices run and that are slower than a `conv1d` DFT.
+- The exporter talks on standard error (missing torchvision) and raises FutureWarning from its own inside, and it writes
+  the stack trace of every operator, with the folders of this machine, into the file. All of that is removed here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+import earnest
+from earnest.errors import BundleError
+from earnest.files import atomic_path
+from earnest.runtime.graph import INPUT, OUTPUT
+
+OPSET = 20
+TOLERANCE = 1e-4
+_GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+
+
+def export_onnx(
+    module: nn.Module,
+    path: Path,
+    *,
+    example_samples: int,
+    dynamic_samples: bool,
+    min_samples: int | None = None,
+    labels: Sequence[str] = (),
+    sample_rate: int | None = None,
+) -> None:
+    """Write a module as one ONNX file with its weights inside, and check the file against the module.
+
+    The input is `audio` float32 (batch, samples), the output `scores` float32 (batch, labels). The same module gives
+    the same bytes each time. The file replaces an old one only when it is complete and checked.
+
+    Parameters
+    ----------
+    module : audio (batch, samples) to probabilities (batch, labels), in evaluation mode.
+    path : the file to write.
+    example_samples : the length to trace with; the only length that the file takes unless `dynamic_samples`.
+    dynamic_samples : whether the file shall take clips of any length from `min_samples` on.
+    min_samples : the shortest clip that the module takes; checked too. None: half of `example_samples`.
+    labels, sample_rate : written into the file's metadata, for readers who have only the file.
+
+    Raises
+    ------
+    BundleError : the module cannot be exported, or the file gives other numbers than the module (largest difference
+        above 1e-4 at any tried length or batch size).
+    StorageError : the disk is full or the place cannot be written.
+    """
+    program = _export(module, example_samples, dynamic_samples)
+    metadata = {"earnest": earnest.__version__}
+    if labels:
+        metadata["labels"] = json.dumps(list(labels), ensure_ascii=False)
+    if sample_rate is not None:
+        metadata["sample_rate"] = str(sample_rate)
+    shortest = example_samples // 2 if min_samples is None else max(min_samples, 1)
+    lengths = _lengths(shortest, example_samples) if dynamic_samples else [example_samples]
+    with atomic_path(path) as temporary:
+        program.save(temporary, include_initializers=True, external_data=False)
+        model = onnx.load(temporary)
+        _clean(model)
+        onnx.helper.set_model_props(model, metadata)
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        _check_form(temporary, dynamic_samples)
+        _check_numbers(module, temporary, lengths)
+
+
+def _export(module: nn.Module, example_samples: int, dynamic_samples: bool) -> torch.onnx.ONNXProgram:
+    """Trace and convert; constants are folded and dead ends removed by the exporter's optimiser."""
+    if module.training:
+        raise BundleError("a model in training mode was given to the export.", "Call module.eval() first.")
+    batch, samples = torch.export.Dim("batch", min=1), torch.export.Dim("samples", min=1)
+    dimensions = {0: batch, 1: samples} if dynamic_samples else {0: batch}
+    example = torch.randn(2, example_samples, generator=torch.Generator().manual_seed(0))
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=(dimensions,),
+                opset_version=OPSET,
+                verbose=False,
+                optimize=True,
+            )
+    except torch.onnx.errors.OnnxExporterError as problem:
+        raise BundleError(
+            f"the model cannot be exported to ONNX: {_cause(problem)}",
+            "Write the part it names with operations that ONNX has; see the notes in earnest/shipping/onnx.py.",
+        ) from problem
+    if program is None:
+        raise BundleError("torch.onnx.export gave nothing.", "Update torch.")
+    return program
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own chatter and warnings off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _cause(problem: BaseException) -> str:
+    """The first line of the innermost reason."""
+    while problem.__cause__ is not None:
+        problem = problem.__cause__
+    return str(problem).strip().partition("\n")[0]
+
+
+def _clean(model: onnx.ModelProto) -> None:
+    """Remove what the exporter notes about its source code, which holds the folders of this machine."""
+    del model.metadata_props[:]
+    model.doc_string = ""
+    model.producer_name, model.producer_version = "earnest", earnest.__version__
+    graphs = [model.graph, *model.functions]
+    while graphs:
+        graph = graphs.pop()
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        values = [] if isinstance(graph, onnx.FunctionProto) else [*graph.input, *graph.output, *graph.initializer]
+        for item in [*graph.node, *graph.value_info, *values]:
+            item.doc_string = ""
+            del item.metadata_props[:]
+        for node in graph.node:
+            for attribute in node.attribute:
+                attribute.doc_string = ""
+                graphs += [attribute.g, *attribute.graphs] if attribute.type in _GRAPHS else []
+
+
+def _check_form(path: Path, dynamic_samples: bool) -> None:
+    """The file is valid ONNX, complete in itself, and its input is as free as was asked."""
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
+        raise BundleError(
+            f"the exported model is not valid ONNX: {problem}", "Report this with your recipe."
+        ) from problem
+    model = onnx.load(path, load_external_data=False)
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise BundleError(
+            "the exported model keeps weights outside of its file.", "Models above 2 GB cannot be bundled."
+        )
+    sizes = model.graph.input[0].type.tensor_type.shape.dim
+    fixed = [size.HasField("dim_value") for size in sizes]
+    if fixed != [False, not dynamic_samples]:
+        raise BundleError(
+            f"the exported model takes audio of shape {[size.dim_value or size.dim_param for size in sizes]}, "
+            f"and (batch, {'samples' if dynamic_samples else 'a fixed length'}) was wanted.",
+            "Something in the model turns the size of its input into a constant: look for int(), item() and branches.",
+        )
+
+
+def _lengths(shortest: int, example: int) -> list[int]:
+    """Lengths to compare at: the ends, beyond the example, and odd ones between, where hops do not divide them."""
+    between = [shortest + (example - shortest) * part // 7 + 1 for part in (2, 5)]
+    return sorted({shortest, *between, example, example + example // 3 + 1})
+
+
+def _check_numbers(module: nn.Module, path: Path, lengths: Sequence[int]) -> None:
+    """The file gives the module's numbers, for one clip and for three, at every length."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    for samples in lengths:
+        for batch in (1, 3):
+            audio = (0.1 * rng.standard_normal((batch, samples))).astype(np.float32)
+            with torch.no_grad():
+                expected = module(torch.from_numpy(audio)).numpy()
+            (got,) = session.run([OUTPUT], {INPUT: audio})
+            difference = float(np.abs(got - expected).max()) if got.shape == expected.shape else float("inf")
+            if not difference <= TOLERANCE:
+                raise BundleError(
+                    f"the exported model differs from the scored one by {difference:.2g} (limit {TOLERANCE:g}) "
+                    f"for {batch} clips of {samples} samples.",
+                    "Something in the model depends on the length in a way that does not export: look for Python "
+                    "branches on sizes and adaptive pooling.",
+                )

@@ -1,0 +1,109 @@
+"""Is what ships what was scored? The exported file against the scored model, clip by clip.
+
+The file is run by the runtime's own `Predictor`, windows, padding and averaging included: what is compared is what a
+user of the bundle will run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import BundleError
+from earnest.runtime.bundle import Bundle
+from earnest.runtime.predictor import Predictor
+
+LIMIT = 1e-4
+
+
+class Inputs(Protocol):
+    """How a waveform becomes model inputs, in samples; `smallest` is the shortest input of the model."""
+
+    @property
+    def window(self) -> int: ...  # noqa: D102
+    @property
+    def hop(self) -> int: ...  # noqa: D102
+    @property
+    def short(self) -> Literal["pad", "keep"]: ...  # noqa: D102
+    @property
+    def smallest(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the exported file is from the scored model.
+
+    Attributes
+    ----------
+    clips : how many clips were compared.
+    same_decisions : for how many of them both name the same label.
+    largest_difference : the largest difference between two probabilities of the same clip and label.
+    """
+
+    clips: int
+    same_decisions: int
+    largest_difference: float
+
+    @property
+    def holds(self) -> bool:
+        """Every decision is the same, and no probability differs by more than 1e-4."""
+        return self.same_decisions == self.clips and self.largest_difference <= LIMIT
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def check_parity(
+    path: Path,
+    expected: npt.NDArray[np.floating[Any]],
+    audio: Callable[[int], npt.NDArray[np.float32]],
+    inputs: Inputs,
+    *,
+    threads: int = 1,
+) -> Parity:
+    """Run the exported file over every clip and compare with the scored probabilities.
+
+    Parameters
+    ----------
+    path : the exported ONNX file.
+    expected : (clips, labels), the scored model's probabilities, in the order of `audio`.
+    audio : clip number → samples (samples,) float32 at the model's rate, in full length.
+    inputs : the windows that the scored model was given.
+    threads : threads for the exported file.
+
+    Raises
+    ------
+    BundleError : the file does not load, or gives another number of labels.
+    """
+    if expected.ndim != 2:
+        raise BundleError(f"expected probabilities of shape (clips, labels), got {expected.shape}.")
+    clips, outputs = expected.shape
+    bundle = Bundle(
+        directory=path.parent,
+        labels=tuple(str(label) for label in range(outputs)),
+        sample_rate=1,  # never used: the audio comes at the model's rate
+        window_samples=inputs.window,
+        hop_samples=inputs.hop,
+        short=inputs.short,
+        min_samples=inputs.smallest,
+        files={path.name: {}},
+    )
+    predictor = Predictor(bundle, threads, model=path.name)
+    same, largest = 0, 0.0
+    for clip in range(clips):
+        scores = predictor.probabilities(np.asarray(audio(clip), dtype=np.float32), f"clip {clip}")
+        same += int(scores.argmax() == expected[clip].argmax())
+        largest = max(largest, _difference(scores, expected[clip]))
+    return Parity(clips, same, largest)
+
+
+def _difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.floating[Any]]) -> float:
+    """Largest absolute difference; infinite where one of the two is not a number."""
+    difference = float(np.abs(scores - expected).max())
+    return difference if np.isfinite(difference) else float("inf")
