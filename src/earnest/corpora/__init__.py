@@ -1,1 +1,97 @@
 """One file per public corpus, plus anyone's own folder and an embedded synthetic one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from earnest import registry
+from earnest.corpora._info import CorpusInfo, Download
+from earnest.errors import DataError, did_you_mean
+from earnest.formats import kaldi
+from earnest.table import SUFFIXES, Table
+
+__all__ = ["CorpusInfo", "Download", "cache_folder", "find_root", "info", "open_table"]
+
+_OWN = "folder:"
+
+
+def open_table(spec: str, *, pattern: str | None = None, data: Path | None = None) -> Table:
+    """The clip table of a corpus, a folder or a list.
+
+    Parameters
+    ----------
+    spec : a corpus's name; `folder:PATH`; the path of a list (.csv, .tsv, .jsonl, .parquet); or the path of a folder
+        (Kaldi, AudioFolder, or described by `pattern`).
+    pattern : path pattern of one's own folder, see `earnest.formats.pattern`.
+    data : where the corpus lies, instead of the usual places.
+
+    Raises
+    ------
+    DataError : nothing of that name, or the data is absent or unusable.
+    """
+    if spec.startswith(_OWN):
+        return _from_folder(Path(spec.removeprefix(_OWN)), pattern)
+    if spec in registry.names("corpora") and spec != "folder":
+        module = registry.load("corpora", spec)
+        table: Table = module.build(find_root(spec, data))
+        return table
+    path = Path(spec)
+    if path.is_dir():
+        return _from_folder(path, pattern)
+    if path.suffix in SUFFIXES:
+        return Table.read(path).without_missing_audio()
+    choices = [name for name in registry.names("corpora") if name != "folder"]
+    raise DataError(
+        f"{spec!r} is neither a corpus nor a folder or list that exists.",
+        f"{did_you_mean(spec, choices)} Your own recordings: corpus=folder:PATH",
+    )
+
+
+def find_root(name: str, data: Path | None = None) -> Path:
+    """The folder of a corpus: `data`, else EARNEST_DATA/NAME, else the user's cache folder.
+
+    Raises
+    ------
+    DataError : it is in none of these places.
+    """
+    if data is not None:
+        if not data.is_dir():
+            raise DataError(f"there is no folder {data}.", f"Give the folder that holds {name} with --data.")
+        return data / name if (data / name).is_dir() else data
+    cached = cache_folder() / "corpora" / name
+    if info(name).embedded:
+        return cached
+    places = [cached]
+    if os.environ.get("EARNEST_DATA"):
+        places.insert(0, Path(os.environ["EARNEST_DATA"]) / name)
+    for place in places:
+        if place.is_dir():
+            return place
+    looked = " or ".join(str(place) for place in places)
+    raise DataError(f"the corpus {name} is not at {looked}.", f"Run: earnest fetch {name}")
+
+
+def info(name: str) -> CorpusInfo:
+    """What a corpus says about itself."""
+    found: CorpusInfo = registry.load("corpora", name).INFO
+    return found
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for Earnest: XDG_CACHE_HOME on Linux, the system's own place on macOS and Windows."""
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "earnest"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "earnest"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "earnest" / "Cache"
+    return Path.home() / ".cache" / "earnest"
+
+
+def _from_folder(path: Path, pattern: str | None) -> Table:
+    if pattern is None and kaldi.is_kaldi(path):
+        return kaldi.read(path).without_missing_audio()
+    table: Table = registry.load("corpora", "folder").build_folder(path, pattern)
+    return table
