@@ -1,0 +1,163 @@
+"""The sections of the report about what stands behind the score: audit, files, environment, recipe, command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from earnest.reporting.rundir import RunFiles
+from earnest.reporting.sections import Section
+from earnest.reporting.verdict import is_void
+from earnest.reporting.wording import count, interval_of, listing, many, metric_name, number, percent, size
+
+ROWS = 100
+_KINDS = {"identical": "identical audio", "near": "nearly identical audio"}
+
+
+def leak_audit(run: RunFiles) -> Section | None:
+    """What was compared between training and test, and what was found."""
+    audit = run.audit
+    if audit is None:
+        return None
+    leaks = {**(audit.get("leaks") or {})}
+    duplicates = [[str(part) for part in pair] for pair in audit.get("duplicates") or ()]
+    checks = [
+        _group_check("Speakers", int(audit.get("speakers") or 0), "speaker", leaks),
+        _group_check("Sources", int(audit.get("sources") or 0), "source", leaks),
+        {
+            "name": "Audio",
+            "what": f"Every clip against every other, for identical and nearly identical audio, over {_clips(audit)}.",
+            "shared": leaks.get("duplicate"),
+            "found": f"{many(len(duplicates), 'pair')} in the whole table" if duplicates else "no two clips alike",
+            "checked": True,
+        },
+    ]
+    data = {
+        "checks": checks,
+        "clean": not any(leaks.values()),
+        "pairs": [(first, second, _KINDS.get(kind, kind)) for first, second, kind in _triples(duplicates)[:ROWS]],
+        "hidden": max(0, len(duplicates) - ROWS),
+        "rows": [_words(row) for row in (audit.get("rows") or ())[:ROWS]],
+        "void": is_void(run.scores or {}),
+        "reason": (run.scores or {}).get("allow_leaks"),
+    }
+    return Section("audit", "Leak audit", "audit.html.j2", data)
+
+
+def _clips(audit: Mapping[str, Any]) -> str:
+    return many(int(audit.get("clips") or 0), "clip")
+
+
+def _group_check(name: str, groups: int, noun: str, leaks: Mapping[str, Any]) -> dict[str, Any]:
+    if groups == 0:
+        what = f"Not checked: the table does not say which {noun} a clip comes from."
+        return {"name": name, "what": what, "shared": None, "found": "unknown", "checked": False}
+    return {
+        "name": name,
+        "what": f"No {noun} may stand in training and test of the same fold.",
+        "shared": leaks.get(noun),
+        "found": many(groups, noun),
+        "checked": True,
+    }
+
+
+def _triples(pairs: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
+    return [(pair[0], pair[1], pair[2] if len(pair) > 2 else "") for pair in pairs if len(pair) >= 2]
+
+
+def _words(row: Any) -> str:
+    """One row of the audit as text, whatever its shape."""
+    if isinstance(row, Mapping):
+        return ", ".join(f"{key}: {_words(value)}" for key, value in row.items())
+    if isinstance(row, Sequence) and not isinstance(row, str):
+        return ", ".join(_words(part) for part in row)
+    return str(row)
+
+
+def quarantine(run: RunFiles) -> Section | None:
+    """The files that were kept out or repaired, with reason and remedy."""
+    if not run.quarantine:
+        return None
+    order = sorted(run.quarantine, key=lambda entry: (entry.get("status") != "rejected", str(entry.get("path"))))
+    rejected = sum(entry.get("status") == "rejected" for entry in run.quarantine)
+    kinds = [
+        *([f"{many(rejected, 'file')} kept out"] if rejected else []),
+        *([f"{many(len(order) - rejected, 'file')} repaired"] if len(order) > rejected else []),
+    ]
+    rows = [{key: entry.get(key) for key in ("path", "status", "reason", "remedy")} for entry in order[:ROWS]]
+    data = {"rows": rows, "hidden": max(0, len(order) - ROWS), "summary": listing(kinds)}
+    return Section("quarantine", "Files set aside", "quarantine.html.j2", data)
+
+
+def shipped(run: RunFiles) -> Section | None:
+    """The files of the bundle, and how closely they follow the scored model."""
+    if run.bundle is None:
+        return None
+    scored = run.bundle.get("scores") or {}
+    files = []
+    for name, facts in (run.bundle.get("files") or {}).items():
+        own = scored.get(name) or {}
+        bounds = interval_of(own.get("interval"))
+        files.append(
+            {
+                "name": name,
+                "size": size((facts or {}).get("bytes")),
+                "sha256": (facts or {}).get("sha256"),
+                "score": percent(own["score"]) if number(own.get("score")) is not None else None,
+                "interval": f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}" if bounds else None,
+                "metric": metric_name(own.get("primary")) if own.get("primary") else None,
+                "note": own.get("note"),
+            }
+        )
+    rate = number(run.bundle.get("sample_rate"))
+    window, hop = number(run.bundle.get("window_samples")), number(run.bundle.get("hop_samples"))
+    parity = (run.scores or {}).get("parity")
+    data = {
+        "files": files,
+        "parity": parity if isinstance(parity, Mapping) else None,
+        "difference": f"{float(parity['largest_difference']):.1e}" if _has_difference(parity) else None,
+        "rate": f"{rate / 1000:g} kHz" if rate else None,
+        "window": f"{window / rate:g} s" if rate and window else None,
+        "hop": f"{hop / rate:g} s" if rate and hop else None,
+        "licences": [_words(licence) for licence in run.bundle.get("licences") or ()],
+        "place": str(run.path / "bundle"),
+    }
+    return Section("shipped", "Shipped file", "shipped.html.j2", data)
+
+
+def _has_difference(parity: Any) -> bool:
+    return isinstance(parity, Mapping) and number(parity.get("largest_difference")) is not None
+
+
+def environment(run: RunFiles) -> Section | None:
+    """Machine, versions and threads the run was made with."""
+    if not run.environment:
+        return None
+    return Section("environment", "Environment", "facts.html.j2", {"rows": list(_flat(run.environment))})
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{prefix}{str(key).replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name} · ")
+        elif value is not None:
+            yield name, _words(value) if isinstance(value, str | Sequence) else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return count(value) if isinstance(value, int) else str(value)
+
+
+def recipe(run: RunFiles) -> Section | None:
+    """The resolved recipe, and the command that runs it again."""
+    if run.recipe is None:
+        return None
+    scored = run.scores is not None
+    target = f"{run.path.name}-again" if scored else str(run.path)
+    command = f"earnest run {shlex.quote(str(run.path / 'recipe.yaml'))} --out {shlex.quote(target)}"
+    data = {"recipe": run.recipe, "command": command, "scored": scored}
+    return Section("recipe", "Recipe and command", "recipe.html.j2", data)

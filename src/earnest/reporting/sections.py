@@ -1,0 +1,319 @@
+"""The sections of the report about the score itself: each a function from a run's files to what its template shows.
+
+A section whose files are missing is None, and the report leaves it out.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from earnest.errors import DataError
+from earnest.reporting import figures, tally
+from earnest.reporting.players import players
+from earnest.reporting.rundir import RunFiles
+from earnest.reporting.verdict import group_noun, is_void, unheard
+from earnest.reporting.wording import count, hundredths, interval_of, many, metric_name, number, percent, plural, points
+from earnest.scoring.classification import reliability_curve
+
+MATRIX_CLASSES = 60
+MATRIX_PERCENT_CLASSES = 12
+BARS = 40
+PANELS = 36
+MISTAKES = 12
+CLIPS_PER_BAR = 5
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page: its anchor, its heading, its template and what the template shows."""
+
+    anchor: str
+    title: str
+    template: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def summary(run: RunFiles) -> Section | None:
+    """The honest-versus-leaky table: the score, its twin and guessing, on one scale."""
+    scores = run.scores
+    if scores is None or number(scores.get("score")) is None:
+        return None
+    void = is_void(scores)
+    rows = [_row("This model, leaky split" if void else "This model", scores, "void" if void else "run", void)]
+    if run.twin is not None and number(run.twin.get("score")) is not None:
+        rows.append(_row("Leaky twin", run.twin, "void", True))
+    baseline = scores.get("baseline") or {}
+    words = {"majority": ("Most frequent class", "Always the same answer"), "chance": ("Chance", "Guessing at random")}
+    for key, (name, protocol) in words.items():
+        if number(baseline.get(key)) is not None:
+            rows.append(_row(name, {"score": baseline[key], "protocol": protocol}, "baseline", False))
+    data = {
+        "axis": figures.score_axis(),
+        "rows": rows,
+        "metric": metric_name(scores.get("primary", "accuracy")),
+        "method": scores.get("interval_method"),
+        "seeds": _seeds(scores),
+        "twin": _twin_sentence(scores, run.twin),
+        "others": _other_metrics(scores),
+        "notes": [str(note) for note in scores.get("notes") or ()],
+        "reason": scores.get("allow_leaks"),
+    }
+    return Section("score", "Honest and leaky", "summary.html.j2", data)
+
+
+def _row(name: str, values: Mapping[str, Any], kind: str, void: bool) -> dict[str, Any]:
+    score, interval = number(values.get("score")), interval_of(values.get("interval"))
+    return {
+        "name": name,
+        "kind": kind,
+        "void": void,
+        "score": hundredths(score),
+        "interval": f"{hundredths(interval[0])}–{hundredths(interval[1])}" if interval else "",
+        "plot": figures.score_row(score, interval, kind),
+        "protocol": values.get("protocol") or "",
+    }
+
+
+def _seeds(scores: Mapping[str, Any]) -> str | None:
+    seeds = scores.get("seeds") or {}
+    if int(seeds.get("n") or 1) < 2:
+        return None
+    single = ", ".join(hundredths(value) for value in seeds.get("scores") or ())
+    spread = f"{hundredths(seeds.get('mean'))} ± {hundredths(seeds.get('sd'))} (mean ± standard deviation)"
+    return f"{seeds['n']} seeds: {spread}" + (f"; single seeds {single}." if single else ".")
+
+
+def _twin_sentence(scores: Mapping[str, Any], twin: Mapping[str, Any] | None) -> str | None:
+    """What the twin's difference means."""
+    own, other = number(scores.get("score")), number((twin or {}).get("score"))
+    if own is None or other is None or is_void(scores):
+        return None
+    noun = group_noun(scores) or "source"
+    where = f"with the same {plural(noun)} in training and test"
+    if other - own < 0.0005:
+        return (
+            f"The leaky twin, the same recipe scored {where}, comes out {points(other - own)} lower or equal: "
+            f"on this data the leak does not flatter the score. It is void all the same."
+        )
+    return (
+        f"The leaky twin is the same recipe scored {where}. Its {points(other - own)} more are not skill: they come from "
+        f"recognising the {noun}, and they vanish on {unheard(scores)}. Only the honest score tells what to expect there."
+    )
+
+
+def _other_metrics(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The metrics beside the primary one, proportions in per cent."""
+    metrics = scores.get("metrics") or {}
+    plain = {key: value for key, value in metrics.items() if number(value) is not None and key != scores.get("primary")}
+    return [
+        (metric_name(key), f"{float(value):.3f}" if key == "log_loss" or value > 1 else percent(value))
+        for key, value in plain.items()
+    ]
+
+
+def classes(run: RunFiles) -> Section | None:
+    """Recall of every class, weakest first."""
+    recall = ((run.scores or {}).get("metrics") or {}).get("recall") or {}
+    if run.predictions is None or not recall:
+        return None
+    matrix = tally.confusion(run.predictions, run.labels)
+    counted = {share.name: share for share in tally.shares(run.predictions, "target")}
+    rows = []
+    for place, label in enumerate(run.labels):
+        others = matrix[place].copy()
+        others[place] = 0
+        taken = run.labels[int(others.argmax())] if others.sum() else None
+        share, value = counted.get(label), number(recall.get(label))
+        rows.append(
+            {
+                "label": label,
+                "clips": share.clips if share else 0,
+                "recall": value,
+                "meter": figures.meter(value),
+                "interval": f"{hundredths(share.low)}–{hundredths(share.high)}" if share else "",
+                "taken": taken,
+            }
+        )
+    rows.sort(key=lambda row: (row["recall"] is None, row["recall"]))
+    return Section("classes", "Recall by class", "classes.html.j2", {"rows": rows})
+
+
+def folds(run: RunFiles) -> Section | None:
+    """The score of every fold, over its seeds."""
+    given = (run.scores or {}).get("folds") or ()
+    if not given:
+        return None
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for fold in given:
+        by_name.setdefault(str(fold.get("name")), []).append(fold)
+    rows = []
+    for name in sorted(by_name, key=tally.natural):
+        cells = by_name[name]
+        values = [value for cell in cells if (value := number(cell.get("score"))) is not None]
+        inner = [value for cell in cells if (value := number(cell.get("validation"))) is not None]
+        mean = statistics.fmean(values) if values else None
+        rows.append(
+            {
+                "name": name,
+                "clips": count(int(cells[0].get("n") or 0)),
+                "score": hundredths(mean),
+                "range": f"{hundredths(min(values))}–{hundredths(max(values))}" if len(values) > 1 else None,
+                "meter": figures.meter(mean),
+                "validation": hundredths(statistics.fmean(inner)) if inner else None,
+                "epochs": ", ".join(str(cell["epochs"]) for cell in cells if cell.get("epochs") is not None),
+            }
+        )
+    shown = {key: any(row[key] for row in rows) for key in ("range", "validation", "epochs")}
+    return Section("folds", "Score by fold", "folds.html.j2", {"rows": rows, "shown": shown})
+
+
+def learning(run: RunFiles) -> Section | None:
+    """Training and validation loss over the epochs, one panel per fold."""
+    curves: dict[str, dict[tuple[Any, Any], tuple[list[Any], list[Any]]]] = {}
+    for entry in run.log:
+        epoch, train = number(entry.get("epoch")), number(entry.get("train_loss"))
+        if epoch is None or train is None:
+            continue
+        trainings = curves.setdefault(str(entry.get("fold")), {})
+        pair = trainings.setdefault((entry.get("seed"), entry.get("member")), ([], []))
+        pair[0].append((int(epoch), train))
+        validation = number(entry.get("validation_loss"))
+        if validation is not None:
+            pair[1].append((int(epoch), validation))
+    if not curves:
+        return None
+    names = sorted(curves, key=tally.natural)
+    made = {name: [figures.Curve(tuple(a), tuple(b)) for a, b in curves[name].values()] for name in names}
+    flat = [point for fold in made.values() for curve in fold for point in (*curve.train, *curve.validation)]
+    epochs, top = max(epoch for epoch, _ in flat), max(loss for _, loss in flat) or 1.0
+    panels = []
+    for name in names[:PANELS]:
+        gap = overfitting_gap(made[name])
+        words = "" if gap is None else f"Gap {gap:+.0%} of the training loss.".replace("%", " %")
+        panels.append(
+            {"name": name, "gap": words, "figure": figures.learning_panel(name, made[name], epochs, top, words)}
+        )
+    gaps = [gap for name in names if (gap := overfitting_gap(made[name])) is not None]
+    data = {
+        "panels": panels,
+        "hidden": max(0, len(names) - PANELS),
+        "gap": f"{100 * statistics.fmean(gaps):+.0f} %" if gaps else None,
+        "trainings": sum(len(fold) for fold in made.values()),
+        "validated": any(curve.validation for fold in made.values() for curve in fold),
+    }
+    return Section("learning", "Learning curves", "learning.html.j2", data)
+
+
+def overfitting_gap(curves: Sequence[figures.Curve]) -> float | None:
+    """The mean of (validation − training) / training loss at the last epoch of each training."""
+    gaps = [
+        (curve.validation[-1][1] - curve.train[-1][1]) / curve.train[-1][1]
+        for curve in curves
+        if curve.validation and curve.train[-1][1] > 0
+    ]
+    return statistics.fmean(gaps) if gaps else None
+
+
+def confusions(run: RunFiles) -> Section | None:
+    """The confusion matrix, and its most frequent confusions as a list."""
+    labels = run.labels
+    if run.predictions is None or len(labels) < 2:
+        return None
+    matrix = tally.confusion(run.predictions, labels)
+    totals = matrix.sum(axis=1)
+    rows = [
+        {
+            "label": label,
+            "total": int(totals[place]),
+            "cells": [
+                {"n": int(n), "share": round(int(n) / max(1, int(totals[place])), 3), "hit": col == place}
+                for col, n in enumerate(matrix[place])
+            ],
+        }
+        for place, label in enumerate(labels)
+    ]
+    data = {
+        "labels": labels,
+        "rows": rows if len(labels) <= MATRIX_CLASSES else None,
+        "limit": MATRIX_CLASSES,
+        "percents": len(labels) <= MATRIX_PERCENT_CLASSES,
+        "top": [(*pair, percent(pair[2] / pair[3], 0)) for pair in tally.top_confusions(matrix, labels)],
+        "seeds": tally.seeds_of(run.predictions),
+    }
+    return Section("confusions", "Confusion matrix", "confusions.html.j2", data)
+
+
+def groups(run: RunFiles) -> Section | None:
+    """The share of right answers for every speaker, or whatever the clips are grouped by."""
+    if run.predictions is None or run.scores is None:
+        return None
+    column = tally.group_column(run.scores, run.predictions)
+    if column is None:
+        return None
+    found = sorted(tally.shares(run.predictions, column), key=lambda share: share.value)
+    sizes = [share.clips for share in found]
+    if len(found) < 2 or statistics.median(sizes) < CLIPS_PER_BAR:
+        return None
+    noun = "recording" if column == "source" else column
+    shown = found[:BARS]
+    pooled = float((run.predictions["target"] == run.predictions["prediction"]).mean() or 0)  # type: ignore[arg-type]
+    data = {
+        "noun": noun,
+        "nouns": plural(noun),
+        "total": many(len(found), noun),
+        "hidden": len(found) - len(shown),
+        "lowest": found[0],
+        "highest": found[-1],
+        "figure": figures.group_bars(shown, plural(noun), pooled),
+        "pooled": pooled,
+        "rows": shown,
+    }
+    return Section("groups", f"Score by {noun}", "groups.html.j2", data)
+
+
+def calibration(run: RunFiles) -> Section | None:
+    """How far the model's confidence can be believed."""
+    if run.predictions is None or run.scores is None:
+        return None
+    labels = [str(label) for label in run.scores.get("labels") or ()]
+    targets, table = tally.probabilities(run.predictions, labels)
+    if len(targets) == 0:
+        return None
+    try:
+        curve = reliability_curve(targets, table)
+    except DataError:  # stored scores that are not probabilities have no calibration to show
+        return None
+    rows = [
+        {
+            "span": f"{hundredths(float(curve.edges[place]), 0)}–{hundredths(float(curve.edges[place + 1]), 0)}",
+            "confidence": float(curve.confidence[place]),
+            "accuracy": float(curve.accuracy[place]),
+            "clips": int(curve.counts[place]),
+        }
+        for place in range(len(curve.counts))
+        if curve.counts[place] > 0
+    ]
+    mean_confidence, right = float(table.max(axis=1).mean()), float((table.argmax(axis=1) == targets).mean())
+    error = number((run.scores.get("metrics") or {}).get("calibration_error"))
+    data = {"figure": figures.reliability(curve), "rows": rows, "error": error, "lean": mean_confidence - right}
+    return Section("calibration", "Calibration", "calibration.html.j2", data)
+
+
+def mistakes(run: RunFiles) -> Section | None:
+    """The wrong answers the model was surest of, to listen to."""
+    if run.predictions is None or run.scores is None:
+        return None
+    column = tally.group_column(run.scores, run.predictions)
+    found = tally.worst_mistakes(run.predictions, run.labels, column, MISTAKES)
+    if not found:
+        return None
+    made = players([mistake.clip for mistake in found], run.table)
+    cards = [
+        {"mistake": mistake, "player": player, "wave": figures.waveform(player.levels) if player.levels else None}
+        for mistake, player in zip(found, made, strict=True)
+    ]
+    noun = "recording" if column == "source" else column
+    return Section("mistakes", "Worst mistakes", "mistakes.html.j2", {"cards": cards, "noun": noun})

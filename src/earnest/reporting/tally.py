@@ -1,0 +1,142 @@
+"""What the report counts in a run's stored predictions: hits by class and by group, confusions, mistakes.
+
+Nothing is decided anew here. Where a run has several seeds, each clip counts once per seed in sums, and a clip's share
+of right answers is its mean over the seeds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Z_95 = 1.959963984540054  # standard normal quantile at 0.975
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many clips of one class, group or fold are labelled correctly, with a 95 % Wilson interval over clips."""
+
+    name: str
+    clips: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrongly labelled test clip, with the probability the model gave to its wrong answer."""
+
+    clip: str
+    target: str
+    prediction: str
+    confidence: float
+    group: str | None
+    fold: str
+
+
+def wilson(share: float, clips: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a proportion (Wilson 1927; Brown, Cai and DasGupta 2001, equation 4)."""
+    if clips <= 0:
+        return 0.0, 1.0
+    square = Z_95**2 / clips
+    centre = (share + square / 2) / (1 + square)
+    half = Z_95 / (1 + square) * math.sqrt(share * (1 - share) / clips + square / (4 * clips))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def confusion(predictions: pl.DataFrame, labels: Sequence[str]) -> NDArray[np.int64]:
+    """Counts of shape (targets, predictions) in the order of `labels`, summed over seeds."""
+    index = {label: place for place, label in enumerate(labels)}
+    matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    counted = predictions.group_by("target", "prediction").len()
+    for target, prediction, clips in counted.iter_rows():
+        if str(target) in index and str(prediction) in index:
+            matrix[index[str(target)], index[str(prediction)]] += clips
+    return matrix
+
+
+def shares(predictions: pl.DataFrame, column: str) -> list[Share]:
+    """The share of right answers for every value of `column`, in natural order; rows without a value are left out."""
+    rows = (
+        predictions.filter(pl.col(column).is_not_null())
+        .group_by(pl.col(column).cast(pl.String).alias("name"))
+        .agg((pl.col("target") == pl.col("prediction")).mean().alias("value"), pl.col("id").n_unique().alias("clips"))
+    )
+    found = [
+        Share(name, clips, value, *wilson(value, clips))
+        for name, value, clips in rows.select("name", "value", "clips").iter_rows()
+    ]
+    return sorted(found, key=lambda share: natural(share.name))
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A sorting key that puts `speaker 2` before `speaker 10`."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def top_confusions(matrix: NDArray[np.int64], labels: Sequence[str], limit: int = 8) -> list[tuple[str, str, int, int]]:
+    """The most frequent confusions as (target, prediction, count, clips of the target), most frequent first."""
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+    pairs = [divmod(int(flat), len(labels)) for flat in order]
+    return [
+        (labels[row], labels[col], int(wrong[row, col]), int(matrix[row].sum()))
+        for row, col in pairs
+        if wrong[row, col]
+    ]
+
+
+def worst_mistakes(predictions: pl.DataFrame, labels: Sequence[str], column: str | None, limit: int) -> list[Mistake]:
+    """The wrong answers given with the highest probability, one per clip, most confident first."""
+    index = {label: place for place, label in enumerate(labels)}
+    wrong = predictions.filter(pl.col("target") != pl.col("prediction"))
+    found: dict[str, Mistake] = {}
+    for row in wrong.iter_rows(named=True):
+        place, values = index.get(str(row["prediction"])), row["scores"] or []
+        if place is None or place >= len(values):
+            continue
+        group = row.get(column) if column else None
+        mistake = Mistake(
+            clip=str(row["id"]),
+            target=str(row["target"]),
+            prediction=str(row["prediction"]),
+            confidence=float(values[place]),
+            group=None if group is None else str(group),
+            fold=str(row["fold"]),
+        )
+        known = found.get(mistake.clip)
+        if known is None or mistake.confidence > known.confidence:
+            found[mistake.clip] = mistake
+    return sorted(found.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:limit]
+
+
+def probabilities(predictions: pl.DataFrame, labels: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Class numbers of shape (rows,) and stored scores of shape (rows, classes), of the rows whose class is known."""
+    index = {label: place for place, label in enumerate(labels)}
+    known = predictions.filter(pl.col("target").is_in(list(labels)) & (pl.col("scores").list.len() == len(labels)))
+    targets = np.array([index[target] for target in known["target"].to_list()], dtype=np.int64)
+    table = np.array(known["scores"].to_list(), dtype=np.float64).reshape(len(targets), len(labels))
+    return targets, table
+
+
+def seeds_of(predictions: pl.DataFrame) -> int:
+    """How many seeds the predictions hold."""
+    return max(1, predictions["seed"].n_unique()) if "seed" in predictions.columns else 1
+
+
+def group_column(scores: Mapping[str, Any], predictions: pl.DataFrame) -> str | None:
+    """The column of the predictions that tells the groups apart: the run's own group, or else speaker or source."""
+    group = str(scores.get("group") or "")
+    for name in (group, "speaker" if "speaker" in group else "source", "speaker", "source"):
+        if name in predictions.columns and predictions[name].null_count() < len(predictions):
+            return name
+    return None

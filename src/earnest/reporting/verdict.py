@@ -1,0 +1,138 @@
+"""A run's result in one sentence that nobody can misread.
+
+The sentence names on what kind of recordings the score holds, the score with its interval and what was resampled for
+it, and what guessing gives. It says so when the score is void (training and test share something) and when it does not
+beat guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from earnest.reporting.wording import count, interval_of, listing, many, metric_name, number, percent, plural
+
+Standing = Literal["honest", "unproven", "void", "unscored"]
+
+_LEAK_NOUNS = {"speaker": "speaker", "source": "source recording", "duplicate": "duplicated clip"}
+
+
+def verdict(scores: Mapping[str, Any]) -> str:
+    """Say a run's result in one sentence.
+
+    Parameters
+    ----------
+    scores : the content of a run's `scores.json`.
+
+    Returns
+    -------
+    One English sentence without markup, such as "On speakers it has never heard, this model labels 87.3 % of 3000
+    clips correctly (95 % interval 82.1–91.0 by resampling 6 speakers); always guessing the most frequent class gives
+    10.0 %."
+    """
+    how = standing(scores)
+    if how == "unscored":
+        return "This run holds no score: no test clip was scored."
+    if how == "void":
+        return _void(scores)
+    opening = f"{_where(scores)}, this model {_does(scores)} ({_uncertainty(scores)})"
+    return f"{opening}; {_against_guessing(scores)}"
+
+
+def standing(scores: Mapping[str, Any]) -> Standing:
+    """Whether a score is honest, unproven (does not beat guessing), void (leaky), or not there at all."""
+    score = number(scores.get("score"))
+    if score is None:
+        return "unscored"
+    if is_void(scores):
+        return "void"
+    guess, _ = best_guess(scores)
+    interval = interval_of(scores.get("interval"))
+    low = interval[0] if interval else score
+    return "unproven" if guess is not None and min(low, score) <= guess else "honest"
+
+
+def is_void(scores: Mapping[str, Any]) -> bool:
+    """Whether training and test share something, so that the score says nothing about new recordings."""
+    leaks = scores.get("leaks") or {}
+    return bool(scores.get("leaky") or scores.get("void") or any(leaks.values()))
+
+
+def best_guess(scores: Mapping[str, Any]) -> tuple[float | None, str]:
+    """The better of the two trivial baselines, and what one does to get it."""
+    baseline = scores.get("baseline") or {}
+    majority, chance = number(baseline.get("majority")), number(baseline.get("chance"))
+    if majority is not None and (chance is None or majority >= chance):
+        return majority, "always guessing the most frequent class"
+    return chance, "guessing at random"
+
+
+def group_noun(scores: Mapping[str, Any]) -> str | None:
+    """What the clips are grouped by, as a noun (`speaker`, `recording`, …), or None where no group is known."""
+    group = str(scores.get("group") or "").lower()
+    if "speaker" in group:
+        return "speaker"
+    if group in ("", "none", "clip", "clips", "id", "row"):
+        return None
+    return "recording" if "source" in group else group.replace("_", " ")
+
+
+def unheard(scores: Mapping[str, Any]) -> str:
+    """What an honest score speaks about: `speakers it has never heard`, or clips where no group is known."""
+    noun = group_noun(scores)
+    return f"{plural(noun)} it has never heard" if noun else "clips it was not trained on"
+
+
+def _where(scores: Mapping[str, Any]) -> str:
+    place = f"On {unheard(scores)}"
+    return place if group_noun(scores) else f"{place} (whose speakers and sources are not known)"
+
+
+def _does(scores: Mapping[str, Any]) -> str:
+    """What the model does how well, in the words of the primary metric."""
+    clips, classes = int(scores.get("n_clips") or 0), len(scores.get("labels") or ())
+    primary, score = scores.get("primary", "accuracy"), percent(scores.get("score"))
+    over = f" over {many(classes, 'class')}" if classes else ""
+    if primary == "accuracy":
+        return f"labels {score} of {many(clips, 'clip')} correctly"
+    if primary == "uar":
+        return f"recognises {score} of a class's clips on average{over} and {many(clips, 'clip')}"
+    return f"reaches a {metric_name(primary)} of {score}{over} and {many(clips, 'clip')}"
+
+
+def _uncertainty(scores: Mapping[str, Any]) -> str:
+    """The interval and what it rests on, or why there is none."""
+    interval, noun = interval_of(scores.get("interval")), group_noun(scores) or "clip"
+    groups = int(scores.get("n_groups") or 0)
+    runs = int((scores.get("seeds") or {}).get("n") or 1)
+    mean = f"mean of {count(runs)} seeds; " if runs > 1 else ""
+    if interval is None:
+        return f"{mean}no interval: {many(groups, noun)} cannot be resampled" if groups else f"{mean}no interval"
+    units = f" by resampling {many(groups, noun)}" if groups else ""
+    return f"{mean}95 % interval {100 * interval[0]:.1f}–{100 * interval[1]:.1f}{units}"
+
+
+def _against_guessing(scores: Mapping[str, Any]) -> str:
+    guess, how = best_guess(scores)
+    score = number(scores.get("score"))
+    if guess is None or score is None:
+        return "no baseline was computed."
+    if standing(scores) == "honest":
+        return f"{how} gives {percent(guess)}."
+    if score <= guess:
+        return f"that is no better than {how}, which gives {percent(guess)}."
+    return (
+        f"the interval reaches down to what {how} gives ({percent(guess)}), so this does not show that it has learned."
+    )
+
+
+def _void(scores: Mapping[str, Any]) -> str:
+    leaks = scores.get("leaks") or {}
+    shared = [many(int(leaks[key]), noun) for key, noun in _LEAK_NOUNS.items() if leaks.get(key)]
+    other = [many(int(n), key) for key, n in leaks.items() if n and key not in _LEAK_NOUNS]
+    what = listing([*shared, *other])
+    cause = f"training and test share {what}" if what else "the split ignores which clips belong together"
+    reason = scores.get("allow_leaks")
+    allowed = f" (allowed by the recipe: “{reason}”)" if isinstance(reason, str) and reason else ""
+    means = f"that this model {_does(scores)} says nothing about {unheard(scores)}"
+    return f"This score is void: {cause}{allowed}; {means}."
