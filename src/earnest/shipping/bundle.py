@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 import earnest
 from earnest.errors import BundleError
@@ -21,45 +21,56 @@ from earnest.shipping.card import model_card
 CARD = "README.md"
 
 
-def write_bundle(
-    directory: str | os.PathLike[str],
-    *,
-    name: str,
-    labels: Sequence[str],
-    sample_rate: int,
-    window_samples: int,
-    hop_samples: int,
-    short: Literal["pad", "keep"],
-    min_samples: int,
-    frontend: Mapping[str, Any],
-    recipe_hash: str,
-    data_hash: str,
-    model_file: Path,
-    scores: Mapping[str, Mapping[str, Any]],
-    licences: Sequence[Mapping[str, Any]],
-    task: str = "classification",
-    shape: str = "clip",
-    thresholds: Mapping[str, float] | None = None,
-    more_files: Mapping[str, Path] | None = None,
-) -> Path:
-    """Write a bundle; an older one in its place stays until the new one is complete and has been read back.
+class Facts(TypedDict):
+    """What a bundle says about its model: the keyword arguments of `write_bundle`, and the keys of `bundle.json`.
 
-    Parameters
+    Attributes
     ----------
-    directory : the bundle's directory.
     name : what the model is called.
     labels : names of the model's outputs, in their order.
     sample_rate : Hz of the audio that the model takes.
     window_samples, hop_samples, short, min_samples : the windows, as in `earnest.runtime.Bundle`.
     frontend : the front end's name and numbers.
     recipe_hash, data_hash : SHA-256 of the recipe and of the clip table.
-    model_file : the exported ONNX file; copied in as `model.onnx`.
     scores : file in the bundle → `score`, `interval`, `primary`, `protocol`, `n_clips`, `note`, and, where known,
         `baseline`, `n_groups`, `group`, `interval_method`.
     licences : one mapping per corpus trained on: `corpus`, `title`, `licence`, `citation`, `home`, as far as known.
-    task, shape : the task's name and the shape of the model's output.
-    thresholds : label → smallest score of an event in a stream.
+    task, shape : the task's name and the shape of the model's output; default `classification` and `clip`.
+    thresholds : label → smallest score of an event in a stream; default none.
+    """
+
+    name: str
+    labels: Sequence[str]
+    sample_rate: int
+    window_samples: int
+    hop_samples: int
+    short: Literal["pad", "keep"]
+    min_samples: int
+    frontend: Mapping[str, Any]
+    recipe_hash: str
+    data_hash: str
+    scores: Mapping[str, Mapping[str, Any]]
+    licences: Sequence[Mapping[str, Any]]
+    task: NotRequired[str]
+    shape: NotRequired[str]
+    thresholds: NotRequired[Mapping[str, float]]
+
+
+def write_bundle(
+    directory: str | os.PathLike[str],
+    *,
+    model_file: Path,
+    more_files: Mapping[str, Path] | None = None,
+    **facts: Unpack[Facts],
+) -> Path:
+    """Write a bundle; an older one in its place stays until the new one is complete and has been read back.
+
+    Parameters
+    ----------
+    directory : the bundle's directory.
+    model_file : the exported ONNX file; copied in as `model.onnx`.
     more_files : name in the bundle → further file to copy in.
+    facts : everything that `Facts` names.
 
     Returns
     -------
@@ -67,7 +78,8 @@ def write_bundle(
 
     Raises
     ------
-    BundleError : a file to copy is missing; `directory` holds something else than a bundle; what was written is not valid.
+    BundleError : a file to copy is missing; `directory` holds something else than a bundle; what was written is not
+        valid.
     StorageError : the disk is full or the place cannot be written; the older bundle is untouched.
     """
     target = Path(directory).absolute()
@@ -76,27 +88,8 @@ def write_bundle(
     _check_target(target)
     new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     _recover(target, new, old)
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "earnest": earnest.__version__,
-        "name": name,
-        "task": task,
-        "shape": shape,
-        "labels": list(labels),
-        "sample_rate": sample_rate,
-        "window_samples": window_samples,
-        "hop_samples": hop_samples,
-        "short": short,
-        "min_samples": min_samples,
-        "thresholds": dict(thresholds or {}),
-        "frontend": dict(frontend),
-        "recipe_hash": recipe_hash,
-        "data_hash": data_hash,
-        "scores": {file: dict(score) for file, score in scores.items()},
-        "licences": [dict(licence) for licence in licences],
-    }
     try:
-        _fill(new, manifest, sources)
+        _fill(new, _manifest(facts), sources)
         Bundle.open(new)
         _swap(new, target, old)
     except OSError as problem:
@@ -104,6 +97,18 @@ def write_bundle(
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return target
+
+
+def _manifest(facts: Facts) -> dict[str, Any]:
+    """The facts as plain values for JSON, in a fixed order."""
+    given: dict[str, Any] = {"task": "classification", "shape": "clip", "thresholds": {}, **facts}
+    for key in ("thresholds", "frontend"):
+        given[key] = dict(given[key])
+    given["labels"] = list(given["labels"])
+    given["scores"] = {file: dict(score) for file, score in given["scores"].items()}
+    given["licences"] = [dict(licence) for licence in given["licences"]]
+    order = (*Facts.__annotations__,)
+    return {"format": FORMAT, "earnest": earnest.__version__, **{key: given[key] for key in order}}
 
 
 def _check_sources(sources: Mapping[str, Path]) -> None:

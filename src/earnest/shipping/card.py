@@ -195,7 +195,8 @@ def _limits(manifest: Mapping[str, Any]) -> str:
 - It always answers with one of its labels, also when a recording holds none of them or several.
 - The score holds for recordings like those it was measured on, under the protocol named above. Other speakers,
   rooms, microphones and languages were not measured unless the protocol says so.
-- Longer recordings are covered by windows whose probabilities are averaged: short sounds in long recordings are diluted.
+- Longer recordings are covered by windows whose probabilities are averaged: a short sound in a long recording counts
+  for little.
 - {short} Nothing above {rate // 2} Hz reaches the model."""
 
 
