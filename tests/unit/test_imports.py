@@ -19,12 +19,13 @@ HOUSE = Path(earnest.__file__).parent
 # Each room may import what stands in a line above it, and, without going round in a circle, what stands beside it.
 ORDER = (
     {"errors", "files", "lists"},
-    {"registry", "recipe", "audio", "scoring"},
+    {"registry", "recipe", "audio", "_decoding", "scoring"},
     {"table"},
-    {"formats", "splits", "leaks", "corpora", "augment", "frontends", "models", "fetch"},
+    {"formats", "grouping", "splits", "leaks", "corpora", "augment", "frontends", "models", "fetch"},
     {"tasks"},
     {"training"},
     {"reporting", "shipping"},
+    {"provenance", "units", "results", "comparison"},
     {"journey"},
     {"doctor", "demo"},
     {"cli"},
@@ -33,6 +34,7 @@ ORDER = (
 LINE = {room: line for line, rooms in enumerate(ORDER) for room in rooms}
 RUNTIME_MAY_IMPORT = {"errors", "files", "audio", "runtime"}
 TORCH_ROOMS = {"augment", "frontends", "models", "tasks", "training", "shipping"}
+TORCH_ROOMS |= {"journey", "units", "provenance"}  # which device, which threads; never at the import of `earnest`
 FILES = sorted(HOUSE.rglob("*.py"))
 
 

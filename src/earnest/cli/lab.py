@@ -57,10 +57,12 @@ def run(
     A run that was stopped goes on when the same command is given again, and ends with the same numbers. Lists under
     `grid:` in a recipe multiply into several runs.
     """
-    from earnest import journey, recipe
+    from earnest import recipe
 
     path, overrides = split_arguments(arguments or [])
     cells = recipe.load(path, [*overrides, "twin=true"] if twin else overrides)
+    from earnest import journey
+
     results = []
     for cell in cells:
         place = out if out is None or len(cells) == 1 else out / f"{cell.name}-{cell.hash[:8]}"

@@ -68,10 +68,9 @@ class Lines:
         say(message)
 
     def _line(self, seconds: float, detail: str) -> str:
-        rate = self.done / seconds if seconds > 0 else 0.0
-        parts = [f"{self.done:,}/{self.total:,}" if self.total else f"{self.done:,}", f"{rate:,.1f}/s"]
+        parts = [f"{self.done:,}/{self.total:,}" if self.total else f"{self.done:,}", rate(self.done, seconds)]
         if self.total and 0 < self.done < self.total:
-            parts.append(f"{duration((self.total - self.done) / rate)} left")
+            parts.append(f"{duration((self.total - self.done) * seconds / self.done)} left")
         elif self.total:
             parts.append(f"{duration(seconds)} taken")
         return f"{self.name}: {', '.join(parts)}{f'  {detail}' if detail else ''}"
@@ -83,22 +82,23 @@ class Bar:
     def __init__(self, bars: Bars) -> None:
         self.bars = bars
         self.task: TaskID | None = None
+        self.done, self.began = 0, time.monotonic()
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Finish the last line and begin a new one."""
         if self.task is not None:
             self.bars.update(self.task, detail="")
             self.bars.stop_task(self.task)
-        self.task = self.bars.add_task(name, total=total, detail="")
+        self.task = self.bars.add_task(name, total=total, rate="", detail="")
+        self.done, self.began = 0, time.monotonic()
 
     def step(self, detail: str = "", done: int | None = None) -> None:
         """Move the bar."""
         if self.task is None:
             return
-        if done is None:
-            self.bars.update(self.task, advance=1, detail=shortened(detail))
-        else:
-            self.bars.update(self.task, completed=done, detail=shortened(detail))
+        self.done = self.done + 1 if done is None else done
+        pace = rate(self.done, time.monotonic() - self.began)
+        self.bars.update(self.task, completed=self.done, rate=pace, detail=shortened(detail))
 
     def note(self, message: str) -> None:
         """Print it above the bars."""
@@ -126,12 +126,19 @@ def _bars() -> Bars:
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.speed:.1f}/s"),
+        TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[detail]}", style="dim"),
         console=Console(stderr=True),
     )
+
+
+def rate(done: int, seconds: float) -> str:
+    """How fast it goes: `35.2/s`, or for slow steps `12 s each`."""
+    if not done or seconds <= 0:
+        return "0/s"
+    return f"{done / seconds:,.1f}/s" if done >= seconds else f"{duration(seconds / done)} each"
 
 
 def duration(seconds: float) -> str:

@@ -203,7 +203,7 @@ def _from_pipe(sample_rate: int, rate: int) -> Iterator[NDArray[np.float32]]:
     resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
     pipe = sys.stdin.buffer
     while data := pipe.read(2 * max(1, round(CHUNK_S * rate))):
-        samples = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768
+        samples = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / np.float32(32768)
         yield samples if rate == sample_rate else np.asarray(resampler.resample_chunk(samples), dtype=np.float32)
     if rate != sample_rate:
         yield np.asarray(resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True), dtype=np.float32)

@@ -8,12 +8,13 @@ import os
 import sys
 import textwrap
 from collections.abc import Mapping
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from earnest.errors import EarnestError, RecipeError
+from earnest.errors import EarnestError, MissingExtra, RecipeError
+from earnest.registry import EXTRAS
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -37,10 +38,12 @@ class Verb(TyperCommand):
         try:
             return super().invoke(ctx)
         except EarnestError as error:
-            _report(error.message, error.remedy, ctx.params)
-            if ctx.params.get("debug"):
+            _fail(error, ctx.params)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in EXTRAS:
                 raise
-            raise typer.Exit(WRONG_USAGE if isinstance(error, RecipeError) else FAILED) from error
+            _fail(MissingExtra(package, EXTRAS[package], f"earnest {self.name}"), ctx.params, error)
         except OSError as error:
             if error.errno == errno.EPIPE or ctx.params.get("debug"):
                 raise
@@ -91,6 +94,13 @@ def paint(text: str, style: str, stream: TextIO) -> str:
     """The text in a style, where the stream is a terminal that shows styles (and NO_COLOR is not set)."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
     return text if plain else f"\x1b[{style}m{text}\x1b[0m"
+
+
+def _fail(error: EarnestError, params: Mapping[str, Any], cause: ImportError | None = None) -> NoReturn:
+    _report(error.message, error.remedy, params)
+    if params.get("debug"):
+        raise error from cause
+    raise typer.Exit(WRONG_USAGE if isinstance(error, RecipeError) else FAILED) from error
 
 
 def _report(message: str, remedy: str | None, params: Mapping[str, Any]) -> None:
