@@ -37,7 +37,7 @@ class Config(log_mel.Config):
     bands: int = 80
     f_min: NotNegative = 20.0
     mel_shape: MelShape = "mel"
-    floor: Positive = 1.1920928955078125e-07
+    floor: Positive = 1.0
     floor_mode: Literal["clamp", "add"] = "clamp"
 
 
