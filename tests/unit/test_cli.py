@@ -271,9 +271,9 @@ def test_doctor_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_run_names_what_is_wrong_in_a_recipe(tmp_path: Path) -> None:
-    done = earnest("run", "corpus=fsdd", "modle=ds_cnn", "--json", cwd=tmp_path)
+    done = earnest("run", "corpus=fsdd", "model=ds_cnn", "trainin.epochs=3", "--json", cwd=tmp_path)
     assert done.returncode == 2
-    assert "Did you mean model?" in str(one_object(done)["error"])
+    assert "Did you mean training?" in str(one_object(done)["error"])
     assert earnest("run", cwd=tmp_path).returncode == 2
     assert earnest("run", "one", "two", cwd=tmp_path).returncode == 2
     assert "absent.yaml" in earnest("run", "absent.yaml", cwd=tmp_path).stderr

@@ -22,6 +22,17 @@ class Style(StrEnum):
     html = "html"
 
 
+class Target(StrEnum):
+    """The kinds of model files."""
+
+    onnx = "onnx"
+
+    @property
+    def file(self) -> str:
+        """What the file in the bundle is called."""
+        return f"model.{self.value}"
+
+
 def table(
     runs: Annotated[list[Path], typer.Argument(metavar="RUNS", help="Folders of runs, or a folder that holds them.")],
     style: Annotated[Style, typer.Option("--format", help="How to write the table.")] = Style.markdown,
@@ -100,5 +111,34 @@ def report(
     next_step(f"earnest table {run}", quiet=quiet)
 
 
-def export(run: RunPath) -> None:
-    """x."""
+def export(
+    run: RunPath,
+    fold: Annotated[str | None, typer.Option(metavar="NAME", help="Whose model (default: best in validation).")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to (default: RUN/bundle).")] = None,
+    to: Annotated[Target, typer.Option("--to", help="The kind of model file.")] = Target.onnx,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a run's model as a bundle that runs anywhere.
+
+    Examples
+    --------
+    earnest export runs/fsdd
+    earnest export runs/fsdd --fold theo --out bundles/theo
+    """
+    from earnest import recipe
+    from earnest.comparison import find_runs
+    from earnest.reporting.rundir import read_run
+    from earnest.shipping.assemble import assemble_bundle
+    from earnest.table import Table
+
+    (place,) = find_runs([run])[:1]
+    scores = read_run(place).scores or {}
+    (cell,) = recipe.load(place / "recipe.yaml")
+    bundle = assemble_bundle(place, cell, Table.read(place / "table.parquet"), scores, fold, out)
+    if as_json:
+        print_json({"bundle": str(bundle), "files": [to.file]})
+        return
+    typer.echo(bundle)
+    next_step(f"earnest predict {bundle} FILE", quiet=quiet)
