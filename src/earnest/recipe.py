@@ -1,8 +1,8 @@
 """Typed recipes: what a run does, as one small YAML file and `key=value` overrides.
 
-A recipe is strict: an unknown key is an error that names its neighbours. Parts with options of their own (corpus,
-split, front end, model, task, augmentation) are written either as a name, `model: ds_cnn`, or as a name with options,
-`model: {name: bc_resnet, tau: 2}`; the options belong to the part's own frozen dataclass and are checked by `configure`.
+A recipe is strict: an unknown key is an error that names its neighbours. Parts with options of their own (front end,
+model, task, augmentation) are written either as a name, `model: ds_cnn`, or as a name with options, `model: {name:
+bc_resnet, tau: 2}`; the options belong to the part's own frozen dataclass and are checked by `configure`.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def configure(config: type[Config], options: Mapping[str, Any], where: str) -> C
 
 
 def _set(values: Mapping[str, Any], dotted: str, value: Any) -> dict[str, Any]:
-    """A copy of nested mappings with one dotted key set; a part given by name becomes a mapping when an option is set."""
+    """A copy of nested mappings with one dotted key set; a part given by its name alone becomes a mapping."""
     key, _, rest = dotted.partition(".")
     copy = dict(values)
     if not rest:

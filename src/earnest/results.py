@@ -89,10 +89,10 @@ def summarise(
         "interval_method": interval.method,
         "baseline": task.baselines(targets, primary),
         "n_clips": len(targets),
-        "n_groups": len(np.unique(groups)) if groups is not None else len(targets),
+        "n_groups": _count(groups, by_seed[0]),
         "group": column,
         "labels": names,
-        "folds": _folds(predictions, records, names, task, primary),
+        "folds": _folds(predictions, records, names, task, primary, table, column),
         "metrics": _mean(summaries),
         "seeds": {
             "n": len(per_seed),
@@ -131,19 +131,36 @@ def _groups(part: pl.DataFrame, table: Table, column: str | None) -> np.ndarray 
     return np.array([f"={clip}" if known[clip] is None else str(known[clip]) for clip in part["id"].to_list()])
 
 
+def _count(groups: np.ndarray | None, part: pl.DataFrame) -> int:
+    return len(part) if groups is None else len(np.unique(groups))
+
+
 def _folds(
-    predictions: pl.DataFrame, records: Sequence[dict[str, Any]], names: list[str], task: Task, primary: str
+    predictions: pl.DataFrame,
+    records: Sequence[dict[str, Any]],
+    names: list[str],
+    task: Task,
+    primary: str,
+    table: Table,
+    column: str | None,
 ) -> list[dict[str, Any]]:
+    """The score of every fold and seed, with its interval."""
     folds = []
     for record in records:
         part = predictions.filter((pl.col("fold") == record["fold"]) & (pl.col("seed") == record["seed"]))
         scores = np.array(part["scores"].to_list())
+        groups = _groups(part, table, column)
+        rng = np.random.default_rng(RESAMPLING_SEED)
+        value, interval = task.judge(_targets(part, names), [scores], groups, primary, rng)
         folds.append(
             {
                 "name": record["fold"],
                 "seed": record["seed"],
-                "score": task.metrics[primary](_targets(part, names), scores),
+                "score": value,
+                "interval": interval.as_list(),
+                "interval_method": interval.method,
                 "n": len(part),
+                "n_groups": _count(groups, part),
                 "validation": record["validation"],
                 "epochs": record["epochs"],
                 "seconds": record["seconds"],

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -136,6 +136,9 @@ def _work(unit: Unit) -> dict[str, Any]:
 class Normalised(nn.Module):
     """Normaliser and model without the front end: features in, outputs out."""
 
+    normaliser: Normaliser
+    model: nn.Module
+
     def __init__(self, normaliser: Normaliser, model: nn.Module) -> None:
         super().__init__()
         self.normaliser = normaliser
@@ -152,7 +155,7 @@ def _train_network(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Each member is trained from its own seed; their mean is the unit's model."""
     recipe = unit.recipe
-    frames = examples.frontend.frames_for(examples.inputs.window)  # type: ignore[operator]
+    frames = examples.frontend.frames_for(examples.inputs.window)
     bands, outputs = examples.frontend.bands, len(unit.labels)
     judge = Evaluator(examples.waveforms, examples.inputs, examples.frontend, unit.validation)
     metric = task.metrics[recipe.primary or task.primary]
@@ -162,7 +165,8 @@ def _train_network(
         scores, raw = judge.probabilities(network, task.probabilities)
         return Validation(float(task.loss(raw, torch.from_numpy(truth), 0.0)), metric(truth, scores))
 
-    members, epochs_used = [], []
+    members: list[nn.Module] = []
+    epochs_used = []
     for member in range(recipe.training.members):
         seed = derive(unit.seed, member)
         examples.seed = seed
@@ -176,10 +180,10 @@ def _train_network(
             directory=unit.directory / "checkpoint" / f"member-{member}",
             log=partial(append_log, unit, member),
         )
-        members.append(network.model)
+        members.append(cast("Normalised", network).model)
         epochs_used.append(epochs_run)
     model = members[0] if len(members) == 1 else Members(members)
-    record = {"fold": unit.fold, "seed": unit.seed, "epochs": max(epochs_used), "validation": None}
+    record: dict[str, Any] = {"fold": unit.fold, "seed": unit.seed, "epochs": max(epochs_used), "validation": None}
     if unit.validation:
         record["validation"] = validate(Normalised(normaliser, model)).score
     return model, record
@@ -207,13 +211,16 @@ def _export(
     """Write the fold's `model.onnx` and compare it with the scored model over every test clip."""
     path = unit.directory / "model.onnx"
     module = nn.Sequential(pipeline.for_export(), Probabilities(task)).eval()
-    export_onnx(module, path, example_samples=inputs.window, dynamic_samples=inputs.short == "keep")
-    parity = check_parity(path, scores, lambda index: np.asarray(waveforms[unit.test[index]]), inputs)
-    return {
-        "clips": parity.clips,
-        "same_decisions": parity.same_decisions,
-        "largest_difference": parity.largest_difference,
-    }
+    export_onnx(
+        module,
+        path,
+        example_samples=inputs.window,
+        dynamic_samples=inputs.short == "keep",
+        min_samples=inputs.smallest,
+        labels=unit.labels,
+        sample_rate=unit.recipe.sample_rate,
+    )
+    return check_parity(path, scores, lambda index: np.asarray(waveforms[unit.test[index]]), inputs).as_dict()
 
 
 class Probabilities(nn.Module):

@@ -49,7 +49,8 @@ def encode(table: Table, column: str, names: list[str]) -> np.ndarray:
     """Targets as one-hot rows, float32 (clips, labels), so that mixed clips have mixed targets."""
     place = {name: index for index, name in enumerate(names)}
     classes = np.array([place[str(value)] for value in table.column(column).to_list()])
-    return np.eye(len(names), dtype=np.float32)[classes]
+    rows: np.ndarray = np.eye(len(names), dtype=np.float32)[classes]
+    return rows
 
 
 def loss(outputs: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:

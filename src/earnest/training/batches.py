@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from earnest.augment import Augmentation, rng_for
+from earnest.frontends import FrontEnd
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms
 
@@ -39,7 +40,7 @@ class Examples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     waveforms: Waveforms
     targets: np.ndarray
-    frontend: nn.Module
+    frontend: FrontEnd
     inputs: Inputs
     augmentation: Augmentation
     seed: int
@@ -64,23 +65,28 @@ class Examples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         """Features of one clip without augmentation, for the normaliser: the first window of a longer clip's cover."""
         with torch.no_grad():
             waves = np.stack(self.inputs.windows(self.waveforms[row]))
-            return self.frontend(torch.from_numpy(waves)).flatten(0, 1)
+            features: torch.Tensor = self.frontend(torch.from_numpy(waves))
+            return features.flatten(0, 1)
 
     def _features(self, rows: Sequence[int], streams: Sequence[np.random.Generator]) -> list[torch.Tensor]:
         if not self.augmentation.touches_waveform:
             return [self._unchanging(row, rng) for row, rng in zip(rows, streams, strict=True)]
         rate = self.waveforms.sample_rate
         waves = [
-            self.inputs.crop(self.augmentation.waveform(self._wider_crop(row, rng), rng, rate), rng)
+            self.inputs.crop(self.augmentation.waveform(self._before(row, rng), rng, rate), rng)
             for row, rng in zip(rows, streams, strict=True)
         ]
         return extract(self.frontend, waves)
 
-    def _wider_crop(self, row: int, rng: np.random.Generator) -> np.ndarray:
-        """A piece twice the window at most, so that augmenting long recordings costs no more than what is used."""
+    def _before(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """What waveform augmentation starts from.
+
+        A short clip already stands in its silence, so that shifts move it there and noise covers all of the window. Of
+        a long one, a piece twice the window, so that augmenting it costs no more than what is used.
+        """
         waveform = self.waveforms[row]
         if len(waveform) <= 2 * self.inputs.window:
-            return np.array(waveform)
+            return np.array(self.inputs.fit(waveform))
         start = int(rng.integers(len(waveform) - 2 * self.inputs.window + 1))
         return np.array(waveform[start : start + 2 * self.inputs.window])
 

@@ -1,0 +1,116 @@
+"""From a finished run to its bundle: which fold's model ships, and what is said about it.
+
+A bundle holds one fold's model, because only such a model has a score of its own: it was tested on rows it never saw.
+Which fold is never decided by test rows: the one with the best validation score, or where there was no validation the
+one with most training clips (the first of these).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from earnest import frontends
+from earnest.errors import DataError, did_you_mean
+from earnest.recipe import Recipe
+from earnest.shipping.bundle import write_bundle
+from earnest.table import Table
+from earnest.training.inputs import Inputs
+
+
+def choose_fold(scores: Mapping[str, Any], name: str | None = None) -> dict[str, Any]:
+    """The record of the fold to ship, among those of the first seed.
+
+    Raises
+    ------
+    DataError : there is no fold of that name.
+    """
+    seed = scores["folds"][0]["seed"]
+    folds: list[dict[str, Any]] = [fold for fold in scores["folds"] if fold["seed"] == seed]
+    if name is not None:
+        found = [fold for fold in folds if fold["name"] == name]
+        if not found:
+            raise DataError(f"the run has no fold {name!r}.", did_you_mean(name, [fold["name"] for fold in folds]))
+        return found[0]
+    if all(fold["validation"] is not None for fold in folds):
+        return max(folds, key=lambda fold: float(fold["validation"]))
+    return min(folds, key=lambda fold: int(fold["n"]))
+
+
+def assemble_bundle(
+    run: Path, recipe: Recipe, table: Table, scores: Mapping[str, Any], fold: str | None = None, out: Path | None = None
+) -> Path:
+    """Write `bundle/` from one fold's exported model.
+
+    Parameters
+    ----------
+    run : the run directory, whose units have exported their models.
+    recipe, table, scores : as saved with the run.
+    fold : the fold to ship; default by `choose_fold`.
+    out : where to write; default `bundle` in the run directory.
+
+    Returns
+    -------
+    The bundle's directory.
+    """
+    chosen = choose_fold(scores, fold)
+    frontend = frontends.build(recipe.frontend, recipe.sample_rate)
+    inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
+    overall = {key: scores[key] for key in ("score", "interval", "n_clips", "n_groups", "group", "interval_method")}
+    return write_bundle(
+        out or run / "bundle",
+        model_file=run / f"fold-{chosen['name']}" / "model.onnx",
+        name=recipe.name,
+        task=recipe.task.name,
+        labels=scores["labels"],
+        sample_rate=recipe.sample_rate,
+        window_samples=inputs.window,
+        hop_samples=inputs.hop,
+        short=inputs.short,
+        min_samples=inputs.smallest,
+        frontend=describe_frontend(recipe),
+        recipe_hash=recipe.hash,
+        data_hash=table.hash,
+        scores={
+            "model.onnx": {
+                "score": chosen["score"],
+                "interval": chosen["interval"],
+                "primary": scores["primary"],
+                "protocol": f"the test clips of fold {chosen['name']} of: {scores['protocol']}",
+                "n_clips": chosen["n"],
+                "n_groups": chosen["n_groups"],
+                "group": scores["group"],
+                "interval_method": chosen["interval_method"],
+                "baseline": scores["baseline"],
+                "all_folds": overall | {"protocol": scores["protocol"]},
+                "note": note(scores, chosen),
+            }
+        },
+        licences=[
+            {"corpus": table.name}
+            | {key: table.info[key] for key in ("title", "licence", "citation", "home") if table.info.get(key)}
+        ],
+    )
+
+
+def describe_frontend(recipe: Recipe) -> dict[str, Any]:
+    """The front end's name and all its numbers, defaults included."""
+    return {"name": recipe.frontend.name, **dataclasses.asdict(frontends.resolve(recipe.frontend))}
+
+
+def note(scores: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
+    """What the reader of the bundle's score must know."""
+    count = len({fold["name"] for fold in scores["folds"]})
+    parts = []
+    if count > 1:
+        parts.append(
+            f"This is the model of fold {chosen['name']}, scored on that fold's test clips; over all {count} folds the "
+            f"recipe scored {100 * scores['score']:.1f} %, which is what to expect on new recordings."
+        )
+    if scores.get("leaky"):
+        parts.append("The score is void: training and test rows were drawn without regard to groups.")
+    if scores.get("allow_leaks"):
+        parts.append(f"Leaks between training and test rows were allowed: {scores['allow_leaks']}.")
+    return " ".join(parts)
