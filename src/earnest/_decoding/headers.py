@@ -1,6 +1,6 @@
 """What an audio file's own bytes say about it: its kind, and whether it holds as much as its header promises.
 
-libsndfile opens a WAV, AIFF, AU or Ogg file that was cut off and shows a shorter recording without a word. The
+libsndfile opens a WAV, AIFF, AU, CAF or Ogg file that was cut off and shows a shorter recording without a word. The
 functions here read the few header bytes that tell a whole file from a cut one. They decode nothing.
 """
 
@@ -125,6 +125,8 @@ def extent(file: BinaryIO, signature: Signature) -> Extent | None:
         return _extent_aiff(file, signature.start, size)
     if kind == "w64":
         return _extent_w64(file, size)
+    if kind == "caf":
+        return _extent_caf(file, signature.start, size)
     if kind == "au":
         head = _read_at(file, 0, 12)
         order: Literal["big", "little"] = "big" if head[:4] == b".snd" else "little"
@@ -201,6 +203,22 @@ def _extent_w64(file: BinaryIO, size: int) -> Extent | None:
         if head[:4] == b"data" and head[4:16] == _W64_TAIL:
             return Extent(stated - 24, size - at - 24)
         at += (stated + 7) & ~7
+    return None
+
+
+def _extent_caf(file: BinaryIO, start: int, size: int) -> Extent | None:
+    """Walk the chunks of a Core Audio file to its sound data, which starts with an edit count; a size of -1 is open."""
+    at = start + 8
+    for _ in range(_MAX_CHUNKS):
+        head = _read_at(file, at, 12)
+        if len(head) < 12:
+            return None
+        stated = int.from_bytes(head[4:12], "big", signed=True)
+        if head[:4] == b"data":
+            return Extent(None if stated < 0 else max(0, stated - 4), max(0, size - at - 16))
+        if stated < 0:
+            return None
+        at += 12 + stated
     return None
 
 
