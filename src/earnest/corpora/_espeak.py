@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from earnest.errors import DataError
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
+_WRITERS = 16
 _RATE, _PITCH, _RANGE = 1, 3, 4
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -77,11 +79,14 @@ def clips() -> Iterator[tuple[str, npt.NDArray[np.float32], int]]:
 
 
 def main(folder: Path) -> None:
-    """Write all clips into a folder."""
-    for file, samples, sample_rate in clips():
-        place = folder / file
-        place.parent.mkdir(parents=True, exist_ok=True)
-        audio.write(place, samples, sample_rate, "PCM_16")
+    """Write all clips into a folder; in threads, because each file waits for the disk."""
+
+    def write(clip: tuple[str, npt.NDArray[np.float32], int]) -> None:
+        file, samples, sample_rate = clip
+        audio.write(folder / file, samples, sample_rate, "PCM_16")
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(write, clips()))
 
 
 if __name__ == "__main__":

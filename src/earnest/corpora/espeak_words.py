@@ -43,8 +43,8 @@ ENGLISH = ("yes", "no", "up", "down", "left", "right", "stop", "go")
 MANDARIN = {"nihao": "你好", "xiexie": "谢谢"}  # name in files → text and label
 ACCENTS = ("en-us", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-us-nyc")
 TIMBRES = (
-    *("m1", "f2", "klatt2", "Andy", "f4", "m3", "anika", "croak", "f3", "m5"),
-    *("Annie", "robert", "grandma", "m7", "f1", "travis", "belinda", "iven", "m2", "steph"),
+    *("m1", "aunty", "klatt2", "Andy", "Andrea", "m3", "anika", "croak", "zac", "m5"),
+    *("Annie", "robert", "grandma", "m7", "f1", "travis", "belinda", "iven", "quincy", "steph"),
 )
 
 _DONE = "complete.json"
