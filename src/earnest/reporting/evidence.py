@@ -9,7 +9,7 @@ from typing import Any
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
 from earnest.reporting.verdict import is_void
-from earnest.reporting.wording import count, interval_of, listing, many, metric_name, number, percent, size
+from earnest.reporting.wording import count, interval_of, listing, many, metric_name, number, percent, scientific, size
 
 ROWS = 100
 _KINDS = {"identical": "identical audio", "near": "nearly identical audio"}
@@ -112,11 +112,12 @@ def shipped(run: RunFiles) -> Section | None:
         )
     rate = number(run.bundle.get("sample_rate"))
     window, hop = number(run.bundle.get("window_samples")), number(run.bundle.get("hop_samples"))
-    parity = (run.scores or {}).get("parity")
+    parity = (run.scores or {}).get("parity") or {}
+    largest = number(parity.get("largest_difference"))
     data = {
         "files": files,
-        "parity": parity if isinstance(parity, Mapping) else None,
-        "difference": f"{float(parity['largest_difference']):.1e}" if _has_difference(parity) else None,
+        "parity": _parity(parity) if parity else None,
+        "difference": None if largest is None else scientific(largest),
         "rate": f"{rate / 1000:g} kHz" if rate else None,
         "window": f"{window / rate:g} s" if rate and window else None,
         "hop": f"{hop / rate:g} s" if rate and hop else None,
@@ -126,8 +127,13 @@ def shipped(run: RunFiles) -> Section | None:
     return Section("shipped", "Shipped file", "shipped.html.j2", data)
 
 
-def _has_difference(parity: Any) -> bool:
-    return isinstance(parity, Mapping) and number(parity.get("largest_difference")) is not None
+def _parity(parity: Mapping[str, Any]) -> dict[str, Any]:
+    """How many clips were compared, and on how many the two models decide differently."""
+    clips, same = int(parity.get("clips") or 0), parity.get("same_decisions")
+    if isinstance(same, bool):  # a plain yes or no is read as all or at least one
+        return {"clips": many(clips, "clip"), "differ": None if same else "some decisions"}
+    differ = clips - int(same or 0)
+    return {"clips": many(clips, "clip"), "differ": many(differ, "decision") if differ else None}
 
 
 def environment(run: RunFiles) -> Section | None:

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from earnest.reporting import svg
-from earnest.reporting.tally import Share
+from earnest.reporting.tally import Share, wilson
 from earnest.reporting.wording import hundredths, percent
 from earnest.scoring.classification import Reliability
 
@@ -73,13 +73,16 @@ def learning_panel(name: str, curves: Sequence[Curve], epochs: int, top: float, 
                 parts.append(svg.dot(across(points[0][0]), up(points[0][1]), 3, f"curve-dot {kind}"))
             elif points:
                 parts.append(svg.path(((across(x), up(y)) for x, y in points), f"curve {kind}{faint}"))
-    label = f"Fold {name}: training and validation loss over {epochs} epochs. {gap}"
+    label = f"Fold {name}: training and validation loss over {epochs} epochs"
+    label = f"{label}; {gap}" if gap else label
     return svg.picture(width, height, label, *parts)
 
 
 def group_bars(groups: Sequence[Share], noun: str, mean: float | None) -> Markup:
     """One row per group: a bar for its share of right answers, a whisker for its interval."""
-    width, row, left, top = 760.0, 26.0, 150.0, 24.0
+    width, row, top = 880.0, 26.0, 24.0
+    names = [svg.shorten(group.name, 22) for group in groups]
+    left = 16 + 7.2 * max(len(name) for name in names)
     bottom = top + row * len(groups)
     across = svg.Scale(0, 1, left, width - 78)
     parts = []
@@ -88,7 +91,8 @@ def group_bars(groups: Sequence[Share], noun: str, mean: float | None) -> Markup
         parts.append(svg.text(across(tick), 12, f"{100 * tick:.0f} %", "tick", "middle"))
     for place, group in enumerate(groups):
         middle = top + row * (place + 0.5)
-        hint = f"{group.name}: {percent(group.value)} of {group.clips} clips, {percent(group.low)} to {percent(group.high)}"
+        reach = f"{percent(group.low)} to {percent(group.high)}"
+        hint = f"{group.name}: {percent(group.value)} of {group.clips} clips, {reach}"
         bar = svg.rectangle(left, middle - 6, across(group.value) - left, 12, "fill run soft", rx=2)
         whisker = [
             svg.line(across(group.low), middle, across(group.high), middle, "whisker"),
@@ -96,12 +100,12 @@ def group_bars(groups: Sequence[Share], noun: str, mean: float | None) -> Markup
             svg.line(across(group.high), middle - 4, across(group.high), middle + 4, "whisker"),
             svg.dot(across(group.value), middle, 4, "mark run"),
         ]
-        name = svg.text(left - 12, middle + 4, svg.shorten(group.name, 20), "name", "end")
+        name = svg.text(left - 12, middle + 4, names[place], "name", "end")
         value = svg.text(width, middle + 4, hundredths(group.value), "value", "end")
         parts.append(svg.element("g", svg.element("title", hint), bar, *whisker, name, value))
     if mean is not None:
         parts.append(svg.line(across(mean), top - 4, across(mean), bottom, "reference"))
-    label = f"Share of clips labelled correctly for {len(groups)} groups ({noun}), each with a 95 % interval over its clips."
+    label = f"Share of clips labelled correctly for {len(groups)} {noun}, each with a 95 % interval over its clips."
     return svg.picture(width, bottom + 4, label, *parts)
 
 
@@ -122,15 +126,17 @@ def reliability(curve: Reliability) -> Markup:
     parts.append(svg.line(across(0), up(0), across(1), up(1), "reference"))
     filled = [place for place in range(len(curve.counts)) if curve.counts[place] > 0]
     dots = [(across(float(curve.confidence[place])), up(float(curve.accuracy[place]))) for place in filled]
-    parts.append(svg.path(dots, "curve train"))
     for place, (x, y) in zip(filled, dots, strict=True):
         clips = int(curve.counts[place])
-        hint = f"confidence {percent(float(curve.confidence[place]))}, right {percent(float(curve.accuracy[place]))}, {clips} clips"
-        parts.append(svg.dot(x, y, 3 + 5 * float(np.sqrt(clips / most)), "mark run", hint))
+        surest, right_share = percent(float(curve.confidence[place])), percent(float(curve.accuracy[place]))
+        hint = f"confidence {surest}, right {right_share}, {clips} clips"
+        sure = [up(bound) for bound in wilson(float(curve.accuracy[place]), clips)]
+        parts.append(svg.line(x, sure[0], x, sure[1], "whisker faint"))
+        parts.append(svg.dot(x, y, 3 + 4 * float(np.sqrt(clips / most)), "mark run", hint))
         low, high = across(float(curve.edges[place])), across(float(curve.edges[place + 1]))
         tall = max(1.0, (strip - 8) * clips / most)
         parts.append(svg.rectangle(low + 1, bottom + 8 + strip - tall, high - low - 2, tall, "fill run soft"))
-    label = "Reliability diagram: share of right answers against the model's confidence. The table beside it holds the numbers."
+    label = "Share of right answers against the model's confidence. The table beside it holds the numbers."
     return svg.picture(size, bottom + strip + 32, label, *parts)
 
 

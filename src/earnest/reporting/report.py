@@ -69,18 +69,18 @@ def render(run: RunFiles) -> str:
 
 
 def _sections(run: RunFiles) -> list[Section | None]:
-    from earnest.reporting import evidence, sections
+    from earnest.reporting import details, evidence, sections
 
     return [
         sections.summary(run),
         sections.classes(run),
         sections.folds(run),
         sections.learning(run),
-        sections.confusions(run),
-        sections.groups(run),
-        sections.calibration(run),
+        details.confusions(run),
+        details.groups(run),
+        details.calibration(run),
         evidence.leak_audit(run),
-        sections.mistakes(run),
+        details.mistakes(run),
         evidence.quarantine(run),
         evidence.shipped(run),
         evidence.environment(run),
@@ -90,22 +90,26 @@ def _sections(run: RunFiles) -> list[Section | None]:
 
 def _head(run: RunFiles) -> dict[str, Any]:
     """Title, verdict and the key figures under it."""
-    from earnest.reporting.verdict import standing, verdict
-    from earnest.reporting.wording import count, duration
+    from earnest.reporting.verdict import group_noun, standing, verdict
+    from earnest.reporting.wording import count, duration, many, plural
 
     scores: Mapping[str, Any] = run.scores or {}
+    noun = group_noun(scores)
     facts = [
         ("task", scores.get("task")),
         ("clips", count(int(scores["n_clips"])) if scores.get("n_clips") else None),
+        (plural(noun), count(int(scores["n_groups"])) if scores.get("n_groups") else None)
+        if noun
+        else ("groups", None),
         ("classes", len(scores.get("labels") or ()) or None),
         ("folds", len({str(fold.get("name")) for fold in scores.get("folds") or ()}) or None),
         ("parameters", count(int(scores["parameters"])) if scores.get("parameters") else None),
         ("time", duration(scores["seconds"]) if scores.get("seconds") else None),
     ]
-    epochs = f" after {len(run.log)} logged epochs" if run.log else ""
+    epochs = f" after {many(len(run.log), 'logged epoch')}" if run.log else ""
     unfinished = f"This run is not finished: it stopped{epochs} and has no score yet."
     return {
-        "name": run.path.resolve().name,
+        "name": scores.get("name") or run.path.resolve().name,
         "corpus": scores.get("corpus"),
         "protocol": scores.get("protocol"),
         "verdict": verdict(scores) if run.scores else unfinished,
@@ -117,7 +121,7 @@ def _head(run: RunFiles) -> dict[str, Any]:
 def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from earnest.reporting.wording import percent
+    from earnest.reporting.wording import percent, typeset
 
     templates = Environment(
         loader=PackageLoader("earnest.reporting", "templates"),
@@ -126,7 +130,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["percent"] = percent
+    templates.filters.update(percent=percent, typeset=typeset)
     return templates
 
 

@@ -10,20 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from earnest.errors import DataError
 from earnest.reporting import figures, tally
-from earnest.reporting.players import players
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.verdict import group_noun, is_void, unheard
-from earnest.reporting.wording import count, hundredths, interval_of, many, metric_name, number, percent, plural, points
-from earnest.scoring.classification import reliability_curve
+from earnest.reporting.wording import count, hundredths, interval_of, metric_name, number, percent, plural, points
 
-MATRIX_CLASSES = 60
-MATRIX_PERCENT_CLASSES = 12
-BARS = 40
 PANELS = 36
-MISTAKES = 12
-CLIPS_PER_BAR = 5
 
 
 @dataclass(frozen=True)
@@ -99,8 +91,9 @@ def _twin_sentence(scores: Mapping[str, Any], twin: Mapping[str, Any] | None) ->
             f"on this data the leak does not flatter the score. It is void all the same."
         )
     return (
-        f"The leaky twin is the same recipe scored {where}. Its {points(other - own)} more are not skill: they come from "
-        f"recognising the {noun}, and they vanish on {unheard(scores)}. Only the honest score tells what to expect there."
+        f"The leaky twin is the same recipe scored {where}. Its {points(other - own)} more are not skill: they come "
+        f"from having met the {plural(noun)} in training, and vanish on {unheard(scores)}. Only the honest score tells "
+        f"what to expect there."
     )
 
 
@@ -162,12 +155,21 @@ def folds(run: RunFiles) -> Section | None:
                 "score": hundredths(mean),
                 "range": f"{hundredths(min(values))}–{hundredths(max(values))}" if len(values) > 1 else None,
                 "meter": figures.meter(mean),
+                "interval": _fold_interval(cells),
                 "validation": hundredths(statistics.fmean(inner)) if inner else None,
                 "epochs": ", ".join(str(cell["epochs"]) for cell in cells if cell.get("epochs") is not None),
             }
         )
-    shown = {key: any(row[key] for row in rows) for key in ("range", "validation", "epochs")}
-    return Section("folds", "Score by fold", "folds.html.j2", {"rows": rows, "shown": shown})
+    shown = {key: any(row[key] for row in rows) for key in ("range", "interval", "validation", "epochs")}
+    methods = sorted({str(fold["interval_method"]) for fold in given if fold.get("interval_method")})
+    data = {"rows": rows, "shown": shown, "method": methods[0] if len(methods) == 1 and shown["interval"] else None}
+    return Section("folds", "Score by fold", "folds.html.j2", data)
+
+
+def _fold_interval(cells: Sequence[Mapping[str, Any]]) -> str | None:
+    """The interval of a fold that was trained once; several seeds show their range instead."""
+    bounds = interval_of(cells[0].get("interval")) if len(cells) == 1 else None
+    return f"{hundredths(bounds[0])}–{hundredths(bounds[1])}" if bounds else None
 
 
 def learning(run: RunFiles) -> Section | None:
@@ -192,7 +194,7 @@ def learning(run: RunFiles) -> Section | None:
     panels = []
     for name in names[:PANELS]:
         gap = overfitting_gap(made[name])
-        words = "" if gap is None else f"Gap {gap:+.0%} of the training loss.".replace("%", " %")
+        words = "" if gap is None else f"gap {100 * gap:+.0f} %"
         panels.append(
             {"name": name, "gap": words, "figure": figures.learning_panel(name, made[name], epochs, top, words)}
         )
@@ -215,105 +217,3 @@ def overfitting_gap(curves: Sequence[figures.Curve]) -> float | None:
         if curve.validation and curve.train[-1][1] > 0
     ]
     return statistics.fmean(gaps) if gaps else None
-
-
-def confusions(run: RunFiles) -> Section | None:
-    """The confusion matrix, and its most frequent confusions as a list."""
-    labels = run.labels
-    if run.predictions is None or len(labels) < 2:
-        return None
-    matrix = tally.confusion(run.predictions, labels)
-    totals = matrix.sum(axis=1)
-    rows = [
-        {
-            "label": label,
-            "total": int(totals[place]),
-            "cells": [
-                {"n": int(n), "share": round(int(n) / max(1, int(totals[place])), 3), "hit": col == place}
-                for col, n in enumerate(matrix[place])
-            ],
-        }
-        for place, label in enumerate(labels)
-    ]
-    data = {
-        "labels": labels,
-        "rows": rows if len(labels) <= MATRIX_CLASSES else None,
-        "limit": MATRIX_CLASSES,
-        "percents": len(labels) <= MATRIX_PERCENT_CLASSES,
-        "top": [(*pair, percent(pair[2] / pair[3], 0)) for pair in tally.top_confusions(matrix, labels)],
-        "seeds": tally.seeds_of(run.predictions),
-    }
-    return Section("confusions", "Confusion matrix", "confusions.html.j2", data)
-
-
-def groups(run: RunFiles) -> Section | None:
-    """The share of right answers for every speaker, or whatever the clips are grouped by."""
-    if run.predictions is None or run.scores is None:
-        return None
-    column = tally.group_column(run.scores, run.predictions)
-    if column is None:
-        return None
-    found = sorted(tally.shares(run.predictions, column), key=lambda share: share.value)
-    sizes = [share.clips for share in found]
-    if len(found) < 2 or statistics.median(sizes) < CLIPS_PER_BAR:
-        return None
-    noun = "recording" if column == "source" else column
-    shown = found[:BARS]
-    pooled = float((run.predictions["target"] == run.predictions["prediction"]).mean() or 0)  # type: ignore[arg-type]
-    data = {
-        "noun": noun,
-        "nouns": plural(noun),
-        "total": many(len(found), noun),
-        "hidden": len(found) - len(shown),
-        "lowest": found[0],
-        "highest": found[-1],
-        "figure": figures.group_bars(shown, plural(noun), pooled),
-        "pooled": pooled,
-        "rows": shown,
-    }
-    return Section("groups", f"Score by {noun}", "groups.html.j2", data)
-
-
-def calibration(run: RunFiles) -> Section | None:
-    """How far the model's confidence can be believed."""
-    if run.predictions is None or run.scores is None:
-        return None
-    labels = [str(label) for label in run.scores.get("labels") or ()]
-    targets, table = tally.probabilities(run.predictions, labels)
-    if len(targets) == 0:
-        return None
-    try:
-        curve = reliability_curve(targets, table)
-    except DataError:  # stored scores that are not probabilities have no calibration to show
-        return None
-    rows = [
-        {
-            "span": f"{hundredths(float(curve.edges[place]), 0)}–{hundredths(float(curve.edges[place + 1]), 0)}",
-            "confidence": float(curve.confidence[place]),
-            "accuracy": float(curve.accuracy[place]),
-            "clips": int(curve.counts[place]),
-        }
-        for place in range(len(curve.counts))
-        if curve.counts[place] > 0
-    ]
-    mean_confidence, right = float(table.max(axis=1).mean()), float((table.argmax(axis=1) == targets).mean())
-    error = number((run.scores.get("metrics") or {}).get("calibration_error"))
-    data = {"figure": figures.reliability(curve), "rows": rows, "error": error, "lean": mean_confidence - right}
-    return Section("calibration", "Calibration", "calibration.html.j2", data)
-
-
-def mistakes(run: RunFiles) -> Section | None:
-    """The wrong answers the model was surest of, to listen to."""
-    if run.predictions is None or run.scores is None:
-        return None
-    column = tally.group_column(run.scores, run.predictions)
-    found = tally.worst_mistakes(run.predictions, run.labels, column, MISTAKES)
-    if not found:
-        return None
-    made = players([mistake.clip for mistake in found], run.table)
-    cards = [
-        {"mistake": mistake, "player": player, "wave": figures.waveform(player.levels) if player.levels else None}
-        for mistake, player in zip(found, made, strict=True)
-    ]
-    noun = "recording" if column == "source" else column
-    return Section("mistakes", "Worst mistakes", "mistakes.html.j2", {"cards": cards, "noun": noun})

@@ -6,6 +6,7 @@ no style of their own. Everything that comes from data is escaped on its way in.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def peaks(samples: Sequence[float], columns: int) -> list[float]:
     if len(samples) == 0:
         return [0.0] * columns
     edges = [round(place * len(samples) / columns) for place in range(columns + 1)]
-    sizes = [max((abs(value) for value in samples[a:b]), default=0.0) for a, b in zip(edges, edges[1:], strict=False)]
+    sizes = [max((abs(value) for value in samples[a:b]), default=0.0) for a, b in itertools.pairwise(edges)]
     top = max(sizes) or 1.0
     return [size / top for size in sizes]
 

@@ -80,12 +80,19 @@ def group_noun(scores: Mapping[str, Any]) -> str | None:
 def unheard(scores: Mapping[str, Any]) -> str:
     """What an honest score speaks about: `speakers it has never heard`, or clips where no group is known."""
     noun = group_noun(scores)
-    return f"{plural(noun)} it has never heard" if noun else "clips it was not trained on"
+    return f"{plural(noun)} it has never heard" if noun and not _alone(scores) else "clips it was not trained on"
+
+
+def _alone(scores: Mapping[str, Any]) -> bool:
+    """Whether all test clips are of one group, so that nothing is known about others."""
+    return scores.get("n_groups") == 1
 
 
 def _where(scores: Mapping[str, Any]) -> str:
-    place = f"On {unheard(scores)}"
-    return place if group_noun(scores) else f"{place} (whose speakers and sources are not known)"
+    place, noun = f"On {unheard(scores)}", group_noun(scores)
+    if noun is None:
+        return f"{place} (whose speakers and sources are not known)"
+    return f"{place} (all of one {noun})" if _alone(scores) else place
 
 
 def _does(scores: Mapping[str, Any]) -> str:
@@ -102,14 +109,23 @@ def _does(scores: Mapping[str, Any]) -> str:
 
 def _uncertainty(scores: Mapping[str, Any]) -> str:
     """The interval and what it rests on, or why there is none."""
-    interval, noun = interval_of(scores.get("interval")), group_noun(scores) or "clip"
-    groups = int(scores.get("n_groups") or 0)
+    interval = interval_of(scores.get("interval"))
     runs = int((scores.get("seeds") or {}).get("n") or 1)
     mean = f"mean of {count(runs)} seeds; " if runs > 1 else ""
     if interval is None:
-        return f"{mean}no interval: {many(groups, noun)} cannot be resampled" if groups else f"{mean}no interval"
-    units = f" by resampling {many(groups, noun)}" if groups else ""
-    return f"{mean}95 % interval {100 * interval[0]:.1f}–{100 * interval[1]:.1f}{units}"
+        return f"{mean}no interval"
+    return f"{mean}95 % interval {100 * interval[0]:.1f}–{100 * interval[1]:.1f}{_basis(scores)}"
+
+
+def _basis(scores: Mapping[str, Any]) -> str:
+    """What the interval was made from; single clips and exact bounds are called by their name."""
+    method = str(scores.get("interval_method") or "").lower()
+    if "binomial" in method:
+        return " from an exact bound over clips"
+    if "single clips" in method:
+        return " by resampling single clips"
+    noun, groups = group_noun(scores) or "clip", int(scores.get("n_groups") or 0)
+    return f" by resampling {many(groups, noun)}" if groups > 1 else ""
 
 
 def _against_guessing(scores: Mapping[str, Any]) -> str:

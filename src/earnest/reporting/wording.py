@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,8 +47,7 @@ def hundredths(value: Any, digits: int = 1) -> str:
 
 def points(difference: float) -> str:
     """A difference of two proportions as `11.2 points`, without its sign."""
-    size = f"{abs(100 * difference):.1f}"
-    return f"{size} point" if size == "1.0" else f"{size} points"
+    return f"{abs(100 * difference):.1f} points"
 
 
 def count(value: int) -> str:
@@ -81,6 +81,19 @@ def metric_name(primary: Any) -> str:
     return METRIC_NAMES.get(str(primary), str(primary).replace("_", " "))
 
 
+def scientific(value: float) -> str:
+    """A small number as `3.1 · 10⁻⁶`; zero as `0`."""
+    if value == 0:
+        return "0"
+    digits, _, power = f"{value:.1e}".partition("e")
+    return f"{digits} · 10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def typeset(text: str) -> str:
+    """A sentence whose per cent signs and ranges are not torn apart at the end of a line."""
+    return re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", text.replace(" %", "\u00a0%"))
+
+
 def size(value: Any) -> str:
     """A file size in bytes as `812 bytes`, `94 kB` or `5.6 MB` (powers of ten)."""
     amount = number(value)
@@ -96,7 +109,7 @@ def duration(seconds: Any) -> str:
     amount = number(seconds)
     if amount is None:
         return DASH
-    if amount < 60:
+    if amount < 59.5:
         return f"{amount:.1f} s" if amount < 10 else f"{amount:.0f} s"
     minutes, rest = divmod(round(amount), 60)
     if minutes < 60:

@@ -1,0 +1,121 @@
+"""The sections of the report that look into the predictions: confusions, groups, confidence, mistakes."""
+
+from __future__ import annotations
+
+import statistics
+
+from earnest.errors import DataError
+from earnest.reporting import figures, tally
+from earnest.reporting.players import players
+from earnest.reporting.rundir import RunFiles
+from earnest.reporting.sections import Section
+from earnest.reporting.wording import hundredths, many, number, percent, plural
+from earnest.scoring.classification import reliability_curve
+
+MATRIX_CLASSES = 60
+MATRIX_PERCENT_CLASSES = 12
+BARS = 40
+MISTAKES = 12
+CLIPS_PER_BAR = 5
+
+
+def confusions(run: RunFiles) -> Section | None:
+    """The confusion matrix, and its most frequent confusions as a list."""
+    labels = run.labels
+    if run.predictions is None or len(labels) < 2:
+        return None
+    matrix = tally.confusion(run.predictions, labels)
+    totals = matrix.sum(axis=1)
+    rows = [
+        {
+            "label": label,
+            "total": int(totals[place]),
+            "cells": [
+                {"n": int(n), "share": round(int(n) / max(1, int(totals[place])), 3), "hit": col == place}
+                for col, n in enumerate(matrix[place])
+            ],
+        }
+        for place, label in enumerate(labels)
+    ]
+    data = {
+        "labels": labels,
+        "rows": rows if len(labels) <= MATRIX_CLASSES else None,
+        "limit": MATRIX_CLASSES,
+        "percents": len(labels) <= MATRIX_PERCENT_CLASSES,
+        "top": [(*pair, percent(pair[2] / pair[3], 0)) for pair in tally.top_confusions(matrix, labels)],
+        "seeds": tally.seeds_of(run.predictions),
+    }
+    return Section("confusions", "Confusion matrix", "confusions.html.j2", data)
+
+
+def groups(run: RunFiles) -> Section | None:
+    """The share of right answers for every speaker, or whatever the clips are grouped by."""
+    if run.predictions is None or run.scores is None:
+        return None
+    column = tally.group_column(run.scores, run.predictions)
+    if column is None:
+        return None
+    found = sorted(tally.shares(run.predictions, column), key=lambda share: share.value)
+    sizes = [share.clips for share in found]
+    if len(found) < 2 or statistics.median(sizes) < CLIPS_PER_BAR:
+        return None
+    noun = "recording" if column == "source" else column
+    shown = found[:BARS]
+    pooled = float((run.predictions["target"] == run.predictions["prediction"]).mean() or 0)  # type: ignore[arg-type]
+    data = {
+        "noun": noun,
+        "nouns": plural(noun),
+        "total": many(len(found), noun),
+        "hidden": len(found) - len(shown),
+        "lowest": found[0],
+        "highest": found[-1],
+        "figure": figures.group_bars(shown, plural(noun), pooled),
+        "pooled": pooled,
+        "rows": shown,
+    }
+    return Section("groups", f"Score by {noun}", "groups.html.j2", data)
+
+
+def calibration(run: RunFiles) -> Section | None:
+    """How far the model's confidence can be believed."""
+    if run.predictions is None or run.scores is None:
+        return None
+    labels = [str(label) for label in run.scores.get("labels") or ()]
+    targets, table = tally.probabilities(run.predictions, labels)
+    if len(targets) == 0:
+        return None
+    try:
+        curve = reliability_curve(targets, table)
+    except DataError:  # stored scores that are not probabilities have no calibration to show
+        return None
+    rows = [
+        {
+            "span": f"{hundredths(float(curve.edges[place]), 0)}–{hundredths(float(curve.edges[place + 1]), 0)}",
+            "confidence": float(curve.confidence[place]),
+            "accuracy": float(curve.accuracy[place]),
+            "clips": int(curve.counts[place]),
+        }
+        for place in range(len(curve.counts))
+        if curve.counts[place] > 0
+    ]
+    mean_confidence, right = float(table.max(axis=1).mean()), float((table.argmax(axis=1) == targets).mean())
+    error = number((run.scores.get("metrics") or {}).get("calibration_error"))
+    data = {"figure": figures.reliability(curve), "rows": rows, "error": error, "lean": mean_confidence - right}
+    return Section("calibration", "Calibration", "calibration.html.j2", data)
+
+
+def mistakes(run: RunFiles) -> Section | None:
+    """The wrong answers the model was surest of, to listen to."""
+    if run.predictions is None or run.scores is None:
+        return None
+    column = tally.group_column(run.scores, run.predictions)
+    found = tally.worst_mistakes(run.predictions, run.labels, column, MISTAKES)
+    if not found:
+        return None
+    made = players([mistake.clip for mistake in found], run.table)
+    cards = [
+        {"mistake": mistake, "player": player, "wave": figures.waveform(player.levels) if player.levels else None}
+        for mistake, player in zip(found, made, strict=True)
+    ]
+    noun = "recording" if column == "source" else column
+    return Section("mistakes", "Worst mistakes", "mistakes.html.j2", {"cards": cards, "noun": noun})
