@@ -202,6 +202,17 @@ def test_hostile_names_are_shown_as_text_everywhere(tmp_path: Path) -> None:
     assert text.count("<script") == 1
 
 
+def test_every_cell_of_the_matrix_says_its_own_count_and_not_its_percentage_too(run: Path) -> None:
+    frame = pl.read_parquet(run / "predictions.parquet")
+    zeros = frame.filter(pl.col("target") == "zero")
+    ones = zeros.filter(pl.col("prediction") == "one").height
+    _, page = read(run)
+    said = [attributes["data-say"] for tag, attributes in page.tags if "data-say" in attributes]
+    assert len(said) == 100
+    assert said[1] == f"“zero” heard as “one”: {ones} of {zeros.height} ({100 * ones / zeros.height:.1f} %)"
+    assert str(said[0]).startswith("“zero” heard rightly:")
+
+
 def test_an_estimator_without_epochs_has_no_learning_curves(run: Path, tmp_path: Path) -> None:
     place = copied(run, tmp_path)
     (place / "log.jsonl").write_text("")

@@ -31,7 +31,12 @@ def confusions(run: RunFiles) -> Section | None:
             "label": label,
             "total": int(totals[place]),
             "cells": [
-                {"n": int(n), "share": round(int(n) / max(1, int(totals[place])), 3), "hit": col == place}
+                {
+                    "n": int(n),
+                    "share": round(int(n) / max(1, int(totals[place])), 3),
+                    "hit": col == place,
+                    "say": _say(label, labels[col], int(n), int(totals[place])),
+                }
                 for col, n in enumerate(matrix[place])
             ],
         }
@@ -46,6 +51,12 @@ def confusions(run: RunFiles) -> Section | None:
         "seeds": tally.seeds_of(run.predictions),
     }
     return Section("confusions", "Confusion matrix", "confusions.html.j2", data)
+
+
+def _say(label: str, heard: str, clips: int, total: int) -> str:
+    """What one cell of the matrix means."""
+    how = "heard rightly" if label == heard else f"heard as “{heard}”"
+    return f"“{label}” {how}: {clips} of {total} ({percent(clips / max(1, total))})"
 
 
 def groups(run: RunFiles) -> Section | None:

@@ -106,7 +106,7 @@ def group_bars(groups: Sequence[Share], noun: str, mean: float | None) -> Markup
     if mean is not None:
         parts.append(svg.line(across(mean), top - 4, across(mean), bottom, "reference"))
     label = f"Share of clips labelled correctly for {len(groups)} {noun}, each with a 95 % interval over its clips."
-    return svg.picture(width, bottom + 4, label, *parts)
+    return svg.picture(width, bottom + 4, label, *parts, class_="chart wide")
 
 
 def reliability(curve: Reliability) -> Markup:

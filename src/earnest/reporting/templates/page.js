@@ -3,17 +3,21 @@
 document.addEventListener("play", (event) => {
   for (const player of document.querySelectorAll("audio")) if (player !== event.target) player.pause();
 }, true);
+// Only what can be scrolled is a stop for the keyboard.
+const stops = [...document.querySelectorAll(".scroll")];
+const settle = () => stops.forEach((part) => {
+  const scrolls = part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight;
+  if (scrolls) part.tabIndex = 0; else part.removeAttribute("tabindex");
+});
+addEventListener("resize", settle);
+addEventListener("load", settle);
+document.addEventListener("toggle", settle, true);
 // The confusion matrix says what a cell means when it is pointed at, or walked to with the arrow keys.
 for (const table of document.querySelectorAll("[data-matrix]")) {
   const readout = document.querySelector("[data-readout]");
-  const names = [...table.tHead.rows[0].cells].slice(1, -1).map((cell) => cell.textContent);
   const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].slice(1, -1));
   const say = (r, c) => {
-    const count = Number.parseInt(rows[r][c].textContent, 10) || 0;
-    const total = Number(table.tBodies[0].rows[r].cells[names.length + 1].textContent);
-    const share = total ? (100 * count / total).toFixed(1) : "0.0";
-    const heard = r === c ? "heard rightly" : `heard as “${names[c]}”`;
-    readout.textContent = `“${names[r]}” ${heard}: ${count} of ${total} clips (${share} %)`;
+    readout.textContent = rows[r][c].dataset.say;
     for (const cell of table.querySelectorAll(".lit")) cell.classList.remove("lit");
     table.tBodies[0].rows[r].cells[0].classList.add("lit");
     table.tHead.rows[0].cells[c + 1].classList.add("lit");
