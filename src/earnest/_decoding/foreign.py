@@ -30,6 +30,7 @@ class AvReader:
 
     def __init__(self, shown: str, file: BinaryIO, signature: headers.Signature) -> None:
         self._shown = shown
+        self._file = file
         self._demuxer = signature.demuxer
         self._packets = 0
         self._tolerance_s = _ASF_TOLERANCE_S if signature.demuxer == "asf" else _TOLERANCE_S
@@ -90,6 +91,8 @@ class AvReader:
         elif (stop is None or reached < stop) and self._is_short(reached / rate):
             promise = f"the header promises {self._stated_s():.2f} s"
             remarks.append(f"truncated: {promise}, {reached / rate:.2f} s could be decoded")
+        elif stop is None and self._demuxer == "ogg" and (damage := headers.ogg_damage(self._file, start == 0)):
+            remarks.append(f"{damage}; {reached / rate:.2f} s could be decoded")
         return Decoded(gather.result(), tuple(remarks), gather.bad_samples)
 
     def _is_short(self, reached_s: float) -> bool:

@@ -7,6 +7,7 @@ functions here read the few header bytes that tell a whole file from a cut one. 
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
@@ -36,6 +37,9 @@ _MAX_CHUNKS = 10_000
 _MAX_TAGS = 8
 _FARTHEST_BYTE = 1 << 48
 _OGG_TAIL_BYTES = 65_536 + 282  # the largest possible Ogg page
+_OGG_WALK_BYTES = 1 << 26
+_OGG_NO_END = "truncated: the Ogg stream lacks its last page"
+_MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -234,9 +238,40 @@ def _extent_nist(file: BinaryIO, size: int) -> Extent | None:
     return Extent(stated, max(0, size - start))
 
 
-def ogg_is_whole(file: BinaryIO) -> bool:
-    """Whether the last Ogg page is complete and carries the end-of-stream flag (RFC 3533, section 6)."""
+def ogg_damage(file: BinaryIO, whole_file: bool) -> str | None:
+    """What is wrong with an Ogg file's pages (RFC 3533), in words; None when nothing is.
+
+    libsndfile and ffmpeg skip damaged pages and stop at the last good one, silently. With `whole_file` the checksum
+    and the number of every page are looked at; otherwise, and for very large files, only the end of the stream.
+    """
     size = file.seek(0, 2)
+    if not whole_file or size > _OGG_WALK_BYTES:
+        return None if _ogg_ends_well(file, size) else _OGG_NO_END
+    file.seek(0)
+    data = file.read()
+    next_page: dict[bytes, int] = {}
+    at = 0
+    while data[at : at + 4] == b"OggS" and len(data) > at + 26:
+        body = at + 27 + data[at + 26]
+        end = body + sum(data[at + 27 : body])
+        if end > len(data):
+            return _OGG_NO_END
+        if int.from_bytes(data[at + 22 : at + 26], "little") != _ogg_checksum(data, at, end):
+            return "damaged: an Ogg page has a wrong checksum"
+        serial, number = data[at + 14 : at + 18], int.from_bytes(data[at + 18 : at + 22], "little")
+        if number != next_page.get(serial, number):
+            return "damaged: Ogg pages are missing"
+        next_page[serial] = number + 1
+        if data[at + 5] & 4:
+            del next_page[serial]
+        at = end
+    if not next_page:
+        return None
+    return _OGG_NO_END if at >= len(data) - 27 else "damaged: there are foreign bytes between the Ogg pages"
+
+
+def _ogg_ends_well(file: BinaryIO, size: int) -> bool:
+    """Whether the last Ogg page is complete and carries the end-of-stream flag."""
     tail = _read_at(file, max(0, size - _OGG_TAIL_BYTES), _OGG_TAIL_BYTES)
     at = tail.rfind(b"OggS")
     while at >= 0:
@@ -246,6 +281,12 @@ def ogg_is_whole(file: BinaryIO) -> bool:
             return len(lacing) == tail[at + 26] and end <= len(tail) and bool(tail[at + 5] & 4)
         at = tail.rfind(b"OggS", 0, at)
     return False
+
+
+def _ogg_checksum(data: bytes, at: int, end: int) -> int:
+    """CRC-32 of a page with its checksum field zeroed: Ogg's is zlib's with all bits in the opposite order."""
+    mirrored = (data[at : at + 22] + bytes(4) + data[at + 26 : end]).translate(_MIRROR)
+    return int(f"{zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)
 
 
 def mp3_states_length(file: BinaryIO, start: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 from pathlib import Path
@@ -39,7 +40,7 @@ class SndfileReader:
         self._kind = signature.kind
         self._bytes = file.seek(0, 2)
         self._extent = headers.extent(file, signature)
-        self._whole = self._kind != "ogg" or headers.ogg_is_whole(file)
+        self._damage = functools.partial(headers.ogg_damage, file) if self._kind == "ogg" else None
         self._promised = self._kind != "mp3" or headers.mp3_states_length(file, signature.start)
         self._noisy = self._kind == "mp3" or (self._extent is not None and self._extent.mpeg)
         lines: list[str] = []
@@ -86,12 +87,12 @@ class SndfileReader:
             text = "the decoder failed, so the file is damaged or cut off"
             raise self._failure(text, problem, lines, REPLACE) from problem
         damage = [line for line in lines if not any(tag in line for tag in _CHATTER_ABOUT_TAGS)]
-        remarks = self._shortfall(start + gather.frames, stop)
+        remarks = self._shortfall(start, start + gather.frames, stop)
         if damage:
             remarks.append(f"the decoder met damaged data: {squeeze(damage)}")
         return Decoded(gather.result(), tuple(remarks), gather.bad_samples)
 
-    def _shortfall(self, reached: int, stop: int | None) -> list[str]:
+    def _shortfall(self, start: int, reached: int, stop: int | None) -> list[str]:
         """What the header promises beyond the last decoded frame, in words."""
         known, rate, extent = self._file.frames, max(1, self.header.sample_rate), self._extent
         if stop is not None and reached >= stop:
@@ -99,13 +100,13 @@ class SndfileReader:
         if known >= _UNKNOWN_FRAMES or (extent is not None and extent.stated is None):
             return [f"the header does not state the length: {reached / rate:.2f} s could be decoded"]
         promised = known if self._promised else 0
-        slack = _MPEG_FRAME_SAMPLES if self._noisy else 0
+        slack = _MPEG_FRAME_SAMPLES if extent is not None and extent.mpeg else 0
         if extent is not None and extent.stated is not None and extent.stated > extent.present > 0:
             promised = max(promised, round(known * extent.stated / extent.present))
         if promised - reached > slack:
             return [f"truncated: the header promises {promised / rate:.2f} s, {reached / rate:.2f} s could be decoded"]
-        if not self._whole:
-            return [f"truncated: the Ogg stream lacks its last page, {reached / rate:.2f} s could be decoded"]
+        if self._damage is not None and (damage := self._damage(start == 0)):
+            return [f"{damage}; {reached / rate:.2f} s could be decoded"]
         return []
 
     def _check_size(self, frames: int) -> None:
