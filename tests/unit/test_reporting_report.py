@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import polars as pl
 import pytest
 from reporting_run import write_run
 
-from earnest.errors import DataError
+from earnest.errors import DataError, MissingExtra
 from earnest.reporting.report import write_report
 
 HOSTILE = "<script>alert('x')</script>\"&"
@@ -324,3 +325,9 @@ def test_a_damaged_file_is_named(run: Path, tmp_path: Path) -> None:
 def test_another_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a run directory"):
         write_report(tmp_path)
+
+
+def test_a_missing_package_is_named_with_its_extra(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtra, match=r"jinja2.*\n.*earnest\[lab\]"):
+        write_report(run)

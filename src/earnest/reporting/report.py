@@ -45,6 +45,8 @@ def write_report(run: Path) -> Path:
 
         page = render(read_run(Path(run)))
     except ModuleNotFoundError as problem:
+        if (problem.name or "").startswith("earnest"):
+            raise
         raise MissingExtra(problem.name or "jinja2", "lab", "Writing a report") from problem
     target = Path(run) / "report.html"
     atomic_write_text(target, page)
@@ -121,7 +123,7 @@ def _head(run: RunFiles) -> dict[str, Any]:
 def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from earnest.reporting.wording import percent, typeset
+    from earnest.reporting.wording import percent, points, typeset
 
     templates = Environment(
         loader=PackageLoader("earnest.reporting", "templates"),
@@ -130,7 +132,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(percent=percent, typeset=typeset)
+    templates.filters.update(percent=percent, points=points, typeset=typeset)
     return templates
 
 
