@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from earnest import audio
 from earnest.errors import AudioError, DataError
 
 LONGEST_S = 60.0
@@ -29,8 +30,6 @@ class Recordings:
     """
 
     def __init__(self, folder: Path, kind: str) -> None:
-        from earnest import audio
-
         self.kind = kind
         found = folder.expanduser().rglob("*") if folder.expanduser().is_dir() else ()
         self.paths = sorted(path for path in found if path.suffix.lower() in audio.SUFFIXES and path.is_file())
@@ -49,8 +48,6 @@ class Recordings:
         ------
         DataError : a file cannot be read; names it and says why.
         """
-        from earnest import audio
-
         for path in self.paths:
             try:
                 audio.probe(path)
@@ -65,8 +62,6 @@ class Recordings:
         kept = self._kept.get((path, sample_rate))
         if kept is not None:
             return kept
-        from earnest import audio
-
         samples = audio.load(path, sample_rate, end_s=min(LONGEST_S, audio.probe(path).duration_s)).samples
         if self._bytes + samples.nbytes <= KEPT_BYTES:
             self._kept[path, sample_rate] = samples

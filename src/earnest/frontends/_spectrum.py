@@ -14,8 +14,31 @@ from earnest.frontends._framing import FrameConfig, Framing, window_function
 BLOCK_FRAMES = 512
 """Frames per transform: their spectra stay in a core's cache until they are projected."""
 
+BANDS_TOGETHER = 16
+"""Neighbouring bands share few bins: so many at a time are multiplied with only the bins they use."""
+
 TINY = 1e-30
 """The smallest power that a root is taken of, so that its gradient stays finite."""
+
+
+class Banded(nn.Module):
+    """Spectra (frames, bins) times a (bins, bands) matrix that is zero away from a diagonal."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        super().__init__()
+        self.places: list[tuple[int, int]] = []
+        for index, start in enumerate(range(0, matrix.shape[1], BANDS_TOGETHER)):
+            block = matrix[:, start : start + BANDS_TOGETHER]
+            used = np.flatnonzero(block.any(axis=1))
+            low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+            self.places.append((low, high))
+            values = torch.from_numpy(np.ascontiguousarray(block[low:high])).float()
+            self.register_buffer(f"block{index}", values, persistent=False)
+
+    def forward(self, spectra: torch.Tensor) -> torch.Tensor:
+        """(frames, bins) → (frames, bands)."""
+        blocks = [spectra[:, low:high] @ block for (low, high), block in zip(self.places, self.buffers(), strict=True)]
+        return torch.cat(blocks, dim=1)
 
 
 class Spectrum(nn.Module):
@@ -29,57 +52,57 @@ class Spectrum(nn.Module):
     """
 
     window: torch.Tensor
-    projection: torch.Tensor | None
 
     def __init__(self, config: FrameConfig, framing: Framing, projection: np.ndarray | None, energy: bool) -> None:
         super().__init__()
         self.config, self.framing, self.energy = config, framing, energy
         window = config.scale * window_function(config.window, framing.window, config.periodic)
         self.first = float(window[0])
+        window = np.pad(window, (0, framing.n_fft - framing.window))
         self.register_buffer("window", torch.from_numpy(window).float(), persistent=False)
-        matrix = None if projection is None else torch.from_numpy(projection).float()
-        self.register_buffer("projection", matrix, persistent=False)
+        self.projection = nn.Identity() if projection is None else Banded(projection)
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Spectra of all frames; (batch, samples) → (batch, frames, bands)."""
-        blocks = [self._spectra(*block) for block in self._blocks(self.framing.pad(audio))]
+        blocks = [self._spectra(*block) for block in self._blocks(audio)]
         values = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
         return values.view(audio.shape[0], self.framing.frames_for(audio.shape[1]), -1)
 
     def _blocks(self, audio: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Views of about BLOCK_FRAMES frames (clips, frames, window): of the audio, and of it after pre-emphasis."""
-        emphasis = self.config.pre_emphasis
-        emphasised = audio
+        """Views of about BLOCK_FRAMES frames (clips, frames, n_fft): of the audio, and of it after pre-emphasis."""
+        n_fft, hop, emphasis = self.framing.n_fft, self.framing.hop, self.config.pre_emphasis
+        audio = emphasised = self.framing.pad(audio, n_fft - self.framing.window)
         if emphasis:
-            emphasised = torch.cat([audio[:, :1] * (1 - emphasis), audio[:, 1:] - emphasis * audio[:, :-1]], dim=1)
-        plain = audio.unfold(1, self.framing.window, self.framing.hop)
-        framed = emphasised.unfold(1, self.framing.window, self.framing.hop)
+            change = torch.sub(audio[:, 1:], audio[:, :-1], alpha=emphasis)
+            emphasised = torch.cat([audio[:, :1], change], dim=1)
+        plain, framed = audio.unfold(1, n_fft, hop), emphasised.unfold(1, n_fft, hop)
         clips, frames = framed.shape[:2]
-        together = max(1, BLOCK_FRAMES // frames)
+        together = -(-BLOCK_FRAMES // frames)
         for clip in range(0, clips, together):
             for frame in range(0, frames, BLOCK_FRAMES):
                 place = (slice(clip, clip + together), slice(frame, frame + BLOCK_FRAMES))
                 yield plain[place], framed[place]
 
     def _spectra(self, plain: torch.Tensor, framed: torch.Tensor) -> torch.Tensor:
-        """(clips, frames, window) → (clips × frames, bands)."""
-        config = self.config
+        """(clips, frames, n_fft) → (clips × frames, bands)."""
+        config, samples = self.config, self.framing.window
         windowed = (framed * self.window).flatten(0, 1)
         if config.pre_emphasis and self.first:
             # Inside a frame the sample before the first is the first itself.
             change = self.first * ((1 - config.pre_emphasis) * plain[..., 0] - framed[..., 0])
-            windowed = windowed + F.pad(change.reshape(-1, 1), (0, self.framing.window - 1))
+            windowed = windowed + F.pad(change.reshape(-1, 1), (0, self.framing.n_fft - 1))
         if config.remove_dc or self.energy:
-            mean = plain.mean(dim=-1, keepdim=True)
+            mean = plain[..., :samples].mean(dim=-1, keepdim=True)
         if config.remove_dc:
-            windowed = windowed - (1 - config.pre_emphasis) * mean.flatten(0, 1) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(windowed, n=self.framing.n_fft))
-        power = spectrum.square().sum(-1)
+            offset = self.window.unsqueeze(0)
+            windowed = torch.addmm(windowed, mean.flatten(0, 1), offset, alpha=config.pre_emphasis - 1)
+        spectrum = torch.fft.rfft(windowed)
+        power = spectrum.real.square() + spectrum.imag.square()
         if config.power != 2:
             power = power.clamp_min(TINY) ** (config.power / 2)
-        bands = power if self.projection is None else power @ self.projection
+        bands: torch.Tensor = self.projection(power)
         if self.energy:
-            energy = ((plain - mean) * config.scale).square().sum(-1).reshape(-1, 1)
+            energy = ((plain[..., :samples] - mean) * config.scale).square().sum(-1).reshape(-1, 1)
             bands = torch.cat([bands, energy], dim=-1)
         return bands
 

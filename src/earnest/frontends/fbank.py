@@ -1,6 +1,6 @@
 """Filter banks as in Kaldi: log-mel energies with Kaldi's numbers as defaults, and 80 bands.
 
-The only difference between `fbank` and `log_mel` is the defaults. Dither is always 0: the same audio gives the same
+The only difference between `fbank` and `log_mel` is the defaults. There is no dither: the same audio gives the same
 features. As in Kaldi, a clip shorter than one window has no frames, and a rest at the end that fills none is left out.
 """
 
@@ -14,10 +14,14 @@ from earnest.frontends import log_mel
 from earnest.frontends._framing import NotNegative, PadMode, Positive, WindowName
 from earnest.frontends._mel import MelShape
 
+EPSILON = 1.1920928955078125e-07
+"""Kaldi's floor: the step of single precision at 1."""
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "kaldi": {"bands": 23, "scale": 32768.0},
+    # compute-fbank-feats --dither=0
+    "kaldi": {"bands": 23, "floor": EPSILON},
     # torchaudio.compliance.kaldi.fbank(y), whose default is 23 bands on samples as they come
-    "torchaudio": {"bands": 23, "scale": 1.0},
+    "torchaudio": {"bands": 23, "floor": EPSILON, "scale": 1.0},
 }
 
 
@@ -25,7 +29,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 class Config(log_mel.Config):
     """Filter bank numbers; see `FrameConfig`, `MelConfig` and `LogConfig` for what each means.
 
-    `scale` brings audio in -1…1 to the range of 16-bit integers, in which Kaldi works and its floor is meant.
+    `scale` brings audio in -1…1 to the range of 16-bit integers, in which Kaldi works. The default `floor` of 100 is
+    about the energy that rounding to 16 bits leaves in a band; below it, features would follow rounding, not sound.
+    Kaldi's own floor (preset `kaldi`) only keeps digital silence finite.
     """
 
     pad: PadMode = "none"
@@ -37,7 +43,7 @@ class Config(log_mel.Config):
     bands: int = 80
     f_min: NotNegative = 20.0
     mel_shape: MelShape = "mel"
-    floor: Positive = 1.0
+    floor: Positive = 100.0
     floor_mode: Literal["clamp", "add"] = "clamp"
 
 
