@@ -12,7 +12,7 @@ from earnest.errors import DataError, did_you_mean
 from earnest.formats import kaldi
 from earnest.table import SUFFIXES, Table
 
-__all__ = ["CorpusInfo", "Download", "cache_folder", "find_root", "info", "open_table"]
+__all__ = ["CorpusInfo", "Download", "cache_folder", "find_root", "home_of", "info", "open_table"]
 
 _OWN = "folder:"
 
@@ -60,17 +60,23 @@ def find_root(name: str, data: Path | None = None) -> Path:
         if not data.is_dir():
             raise DataError(f"there is no folder {data}.", f"Give the folder that holds {name} with --data.")
         return data / name if (data / name).is_dir() else data
-    cached = cache_folder() / "corpora" / name
+    places = [home_of(name), cache_folder() / "corpora" / name]
     if info(name).embedded:
-        return cached
-    places = [cached]
-    if os.environ.get("EARNEST_DATA"):
-        places.insert(0, Path(os.environ["EARNEST_DATA"]) / name)
+        return places[-1]
     for place in places:
         if place.is_dir():
             return place
-    looked = " or ".join(str(place) for place in places)
+    looked = " or ".join(dict.fromkeys(str(place) for place in places))
     raise DataError(f"the corpus {name} is not at {looked}.", f"Run: earnest fetch {name}")
+
+
+def home_of(name: str, data: Path | None = None) -> Path:
+    """Where a corpus is put: `data`/NAME, else EARNEST_DATA/NAME, else the user's cache folder."""
+    if data is not None:
+        return data / name
+    if os.environ.get("EARNEST_DATA"):
+        return Path(os.environ["EARNEST_DATA"]) / name
+    return cache_folder() / "corpora" / name
 
 
 def info(name: str) -> CorpusInfo:
