@@ -67,7 +67,7 @@ def test_a_file_is_its_samples(bundle: Path, tmp_path: Path) -> None:
     got = Predictor(bundle).predict(tmp_path / "clip.wav")
     assert list(got.scores.values()) == Predictor(bundle).probabilities(clip).tolist()
     assert got.file == str(tmp_path / "clip.wav")
-    assert got.repaired is None
+    assert got.remark is None
     assert got.seconds > 0
     assert set(got.as_dict()) == {"file", "label", "scores", "seconds"}
 
@@ -95,8 +95,8 @@ def test_a_repaired_file_says_so(bundle: Path, tmp_path: Path) -> None:
     audio.write(path, sound(4000), RATE)
     path.write_bytes(path.read_bytes()[:3000])
     got = Predictor(bundle).predict(path)
-    assert got.repaired
-    assert got.as_dict()["repaired"] == got.repaired
+    assert got.remark
+    assert got.as_dict()["remark"] == got.remark
 
 
 @pytest.mark.parametrize(

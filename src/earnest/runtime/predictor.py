@@ -30,19 +30,19 @@ class Prediction:
     label : the label with the highest score.
     scores : label → probability, from 0 to 1, in the bundle's order; they add up to 1.
     seconds : how long reading and predicting took.
-    repaired : what was wrong with the file, when it could be read only in part or after a repair; else None.
+    remark : what is to be said about the file: what was wrong with it and repaired, or that it is silent; else None.
     """
 
     file: str
     label: str
     scores: dict[str, float]
     seconds: float
-    repaired: str | None = None
+    remark: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `repaired` only where there is something to say."""
+        """Plain values for JSON; `remark` only where there is something to say."""
         values = {"file": self.file, "label": self.label, "scores": self.scores, "seconds": self.seconds}
-        return values if self.repaired is None else {**values, "repaired": self.repaired}
+        return values if self.remark is None else {**values, "remark": self.remark}
 
 
 class Predictor:
@@ -128,14 +128,14 @@ class Predictor:
             total += self._graph.scores(samples[start : start + window])
         return total / len(starts)
 
-    def _prediction(self, file: str, scores: npt.NDArray[np.float64], began: float, repaired: str | None) -> Prediction:
+    def _prediction(self, file: str, scores: npt.NDArray[np.float64], began: float, remark: str | None) -> Prediction:
         labels = self.bundle.labels
         return Prediction(
             file=file,
             label=labels[int(scores.argmax())],
             scores=dict(zip(labels, scores.tolist(), strict=True)),
             seconds=time.perf_counter() - began,
-            repaired=repaired,
+            remark=remark,
         )
 
 
