@@ -6,6 +6,7 @@ for too many entries, and for growing beyond a hundred times its size. Rights, o
 
 from __future__ import annotations
 
+import gzip
 import stat
 import tarfile
 import zipfile
@@ -121,7 +122,7 @@ def _zip_kind(entry: zipfile.ZipInfo) -> str | None:
 
 def _tar_entries(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, int | None, IO[bytes]]]:
     """Path and content of each file of a tar.gz, in the order of the archive."""
-    with tarfile.open(archive, "r:gz") as opened:
+    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
         for entry in opened:
             plain = entry.isreg() and not entry.issparse()
             path = guard.path(entry.name, None if plain or entry.isdir() else "a link or a device")
@@ -131,6 +132,11 @@ def _tar_entries(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, 
             content = opened.extractfile(entry)
             if content is not None:
                 yield path, None, content
+        # tarfile takes a damaged header for the end and does not read gzip's checksum: only zeros may follow.
+        while block := stream.read(_BLOCK_BYTES):
+            guard.grow(len(block))
+            if any(block):
+                raise tarfile.ReadError("data after the end of the archive, or a damaged header")
 
 
 def _write(place: Path, content: IO[bytes], guard: _Guard) -> None:
