@@ -39,6 +39,16 @@ SUFFIXES: frozenset[str] = frozenset(
     )
 )
 
+_FORM_OF_SUFFIX = {
+    "aif": "AIFF",
+    "aifc": "AIFF",
+    "oga": "OGG",
+    "opus": "OGG",
+    "wave": "WAV",
+    "sph": "NIST",
+    "snd": "AU",
+}
+
 PathLike = str | os.PathLike[str]
 
 
@@ -203,20 +213,21 @@ def write(path: PathLike, samples: np.ndarray, sample_rate: int, subtype: str | 
     if not np.isfinite(samples).all():
         raise AudioError(name, "cannot write NaN or infinite samples", "Find out where they come from.")
     suffix = Path(path).suffix.lower().lstrip(".")
-    form = {"aif": "AIFF", "aifc": "AIFF", "oga": "OGG", "opus": "OGG", "wave": "WAV", "sph": "NIST"}.get(
-        suffix, suffix
-    )
-    kind = "OPUS" if suffix == "opus" and subtype is None else subtype
+    form = _FORM_OF_SUFFIX.get(suffix, suffix.upper())
     buffer = io.BytesIO()
     try:
-        soundfile.write(buffer, samples.T, sample_rate, subtype=kind, format=form.upper())
+        kind = subtype or ("OPUS" if suffix == "opus" else soundfile.default_subtype(form))
+        sound = _as_int16(samples) if kind == "PCM_16" and samples.dtype.kind == "f" else samples
+        soundfile.write(buffer, sound.T, sample_rate, subtype=kind, format=form)
     except (soundfile.LibsndfileError, ValueError, TypeError) as problem:
-        raise AudioError(
-            name,
-            f"cannot write {subtype or 'sound'} at {sample_rate} Hz: {problem}",
-            "Use .wav or .flac, or another rate.",
-        ) from problem
+        advice = "Use .wav or .flac, or another rate or subtype."
+        raise AudioError(name, f"cannot write it as {form} at {sample_rate} Hz: {problem}", advice) from problem
     atomic_write_bytes(path, buffer.getbuffer())
+
+
+def _as_int16(samples: np.ndarray) -> np.ndarray:
+    """The integers that `load` turns back into the same floats; libsndfile would scale by 32,767 and read by 32,768."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def window_starts(samples: int, window: int, hop: int) -> list[int]:

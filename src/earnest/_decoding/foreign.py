@@ -40,7 +40,7 @@ class AvReader:
         lines: list[str] = []
         try:
             with STDERR.captured(lines):
-                self._container = av.open(file, format=signature.demuxer, metadata_errors="ignore")
+                self._container = av.open(_Source(file), format=signature.demuxer, metadata_errors="ignore")
         except self._errors as problem:
             raise AudioError(shown, f"ffmpeg cannot open it: {_said(problem, lines)}", CONVERT) from problem
         streams = self._container.streams.audio
@@ -130,6 +130,22 @@ class AvReader:
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
         return max(0.0, float(self._container.duration or 0) / float(self._av.time_base))
+
+
+class _Source:
+    """A file as PyAV wants it. A seek to nowhere, which damaged files ask for, is answered and not raised: PyAV would
+    print a traceback.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.tell = file.read, file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
 
 
 def _av_block(frame: Any) -> np.ndarray:
