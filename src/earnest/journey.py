@@ -144,7 +144,7 @@ def is_finished(directory: Path, recipe: Recipe) -> bool:
     except (OSError, ValueError):
         return False
     if scores.get("recipe_hash") == recipe.hash:
-        return True
+        return (directory / "report.html").is_file()
     raise RecipeError(f"{directory} holds the finished run of another recipe.", "Give another --out, or delete it.")
 
 

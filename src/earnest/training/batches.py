@@ -117,6 +117,11 @@ def pad(features: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     return nn.utils.rnn.pad_sequence(list(features), batch_first=True), lengths
 
 
+def unless_full(features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
+    """The lengths (batch,) of a padded batch, or None where no clip is padded: a network then spares its masks."""
+    return None if bool((lengths == features.shape[1]).all()) else lengths
+
+
 def collate(examples: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Batch:
     """Examples → one padded batch."""
     features, lengths = pad([clip for clip, _ in examples])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from earnest.training.batches import extract, pad
+from earnest.training.batches import extract, pad, unless_full
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms
 
@@ -56,7 +56,7 @@ class Evaluator:
         for start in range(0, len(windows), BATCH):
             chosen = windows[start : start + BATCH]
             features, lengths = pad([window for _, window in chosen])
-            raw = network(features.to(device), lengths.to(device)).float()
+            raw = network(features.to(device), unless_full(features, lengths)).float()
             owners = torch.tensor([index for index, _ in chosen])
             both = torch.stack([probabilities(raw), raw]).double().cpu()
             if not sums:

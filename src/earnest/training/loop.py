@@ -22,7 +22,7 @@ from torch import nn
 
 from earnest.recipe import Training
 from earnest.tasks import Task
-from earnest.training.batches import Epochs
+from earnest.training.batches import Epochs, unless_full
 from earnest.training.checkpoints import History
 from earnest.training.schedules import Schedule
 
@@ -81,6 +81,8 @@ def train(
     """
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
+    # Determinism needs no filling of tensors that are about to be written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     accelerator = Accelerator(mixed_precision=precision(recipe), cpu=not torch.cuda.is_available())
     torch.manual_seed(derive(seed, 0))
     model = build()
@@ -105,9 +107,9 @@ def train(
         for features, lengths, targets in epochs.batches(progress.epoch):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(step)
-            features, lengths, targets = (part.to(accelerator.device) for part in (features, lengths, targets))
+            features, targets = features.to(accelerator.device), targets.to(accelerator.device)
             with accelerator.autocast():
-                outputs = model(features, lengths)
+                outputs = model(features, unless_full(features, lengths))
             loss = task.loss(outputs.float(), targets, recipe.label_smoothing)
             accelerator.backward(loss)
             if recipe.clip_norm:
