@@ -10,6 +10,7 @@ import yaml
 from tiny_bundle import LABELS, make_bundle
 
 from earnest.errors import BundleError, StorageError
+from earnest.recipe import Part
 from earnest.runtime import Bundle, Predictor
 from earnest.shipping import bundle as writer
 from earnest.shipping.card import is_non_commercial, model_card
@@ -182,6 +183,24 @@ def test_the_card_shows_baselines_groups_and_the_method(tmp_path: Path) -> None:
     assert "| UAR (unweighted average recall) | 50.0 % | – | 1,440 (24 by speaker) | unseen / actors |" in card
     assert "baselines: majority 12.5 %, chance 12.5 %." in card
     assert "95 % by resampling speakers." in card
+
+
+def test_the_card_shows_one_folds_score_beside_that_of_all(tmp_path: Path) -> None:
+    overall = {"score": 0.8, "interval": [0.75, 0.85], "n_clips": 3000, "protocol": "6 folds"}
+    score = {"score": 0.9, "interval": [0.8, 1.0], "primary": "accuracy", "n_clips": 500, "all_folds": overall}
+    card = model_card(manifest(tmp_path, scores={"model.onnx": score}))
+    assert "| `model.onnx` | accuracy | 90.0 % | 80.0 % to 100.0 % | 500 | not stated |" in card
+    assert "| its recipe, all folds | accuracy | 80.0 % | 75.0 % to 85.0 % | 3,000 | 6 folds |" in card
+    card = model_card(manifest(tmp_path, scores={"model.onnx": {**score, "n_clips": 3000}}))
+    assert "all folds" not in card
+
+
+def test_a_front_end_made_of_another_is_written_as_in_a_recipe(tmp_path: Path) -> None:
+    facts = manifest(tmp_path / "one")
+    kept = {key: facts[key] for key in facts if key not in ("format", "earnest", "files")}
+    kept["frontend"] = {"name": "statistics", "of": Part(name="mfcc", options={"order": 3}), "bins": 3}
+    folder = writer.write_bundle(tmp_path / "two", model_file=tmp_path / "one" / "bundle" / "model.onnx", **kept)
+    assert Bundle.open(folder).frontend["of"] == {"name": "mfcc", "order": 3}
 
 
 def test_labels_of_any_kind_stay_inside_their_code(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, NotRequired, TypedDict, Unpack
 import earnest
 from earnest.errors import BundleError
 from earnest.files import atomic_path, atomic_write_text, sha256_file, storage_error
+from earnest.recipe import Part
 from earnest.runtime.bundle import FORMAT, MANIFEST, MODEL, Bundle
 from earnest.shipping.card import model_card
 
@@ -151,7 +152,14 @@ def _fill(new: Path, manifest: dict[str, Any], sources: Mapping[str, Path]) -> N
     manifest["files"] = {name: _entry(new / name) for name in sources}
     atomic_write_text(new / CARD, model_card(manifest))
     manifest["files"][CARD] = _entry(new / CARD)
-    atomic_write_text(new / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    atomic_write_text(new / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _plain(value: object) -> Any:
+    """Parts inside a front end's numbers (one that is made of another) as they are written in a recipe."""
+    if isinstance(value, Part):
+        return value.plain()
+    raise TypeError(f"{type(value).__name__} has no place in {MANIFEST}")
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -118,18 +118,25 @@ def _scores(manifest: Mapping[str, Any]) -> str:
     lines += ["| file | metric | score | interval | clips | protocol |", "| --- | --- | --- | --- | --- | --- |"]
     notes: list[str] = []
     for file, score in manifest["scores"].items():
-        metric = str(score.get("primary", "–"))
-        cells = [
-            _code(file),
-            _METRICS.get(metric, metric),
-            _percent(score.get("score")),
-            _interval(score.get("interval")),
-            _clips(score),
-            str(score.get("protocol") or "not stated"),
-        ]
-        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+        lines.append(_row(_code(file), score))
+        overall = score.get("all_folds")
+        if isinstance(overall, Mapping) and overall.get("n_clips") != score.get("n_clips"):
+            lines.append(_row("its recipe, all folds", {"primary": score.get("primary"), **overall}))
         notes += [f"{_code(file)}: {sentence}" for sentence in _remarks(score)]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip()
+
+
+def _row(what: str, score: Mapping[str, Any]) -> str:
+    metric = str(score.get("primary") or "–")
+    cells = [
+        what,
+        _METRICS.get(metric, metric),
+        _percent(score.get("score")),
+        _interval(score.get("interval")),
+        _clips(score),
+        str(score.get("protocol") or "not stated"),
+    ]
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
 def _remarks(score: Mapping[str, Any]) -> list[str]:
