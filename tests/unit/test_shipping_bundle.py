@@ -195,6 +195,12 @@ def test_the_card_shows_one_folds_score_beside_that_of_all(tmp_path: Path) -> No
     assert "all folds" not in card
 
 
+def test_a_void_score_is_shown_as_void_and_published_nowhere(tmp_path: Path) -> None:
+    card = model_card(manifest(tmp_path, scores={"model.onnx": {"score": 0.99, "primary": "accuracy", "void": True}}))
+    assert "99.0 % (void)" in card
+    assert "model-index" not in front_matter(card)
+
+
 def test_a_front_end_made_of_another_is_written_as_in_a_recipe(tmp_path: Path) -> None:
     facts = manifest(tmp_path / "one")
     kept = {key: facts[key] for key in facts if key not in ("format", "earnest", "files")}

@@ -34,7 +34,7 @@ class Facts(TypedDict):
     frontend : the front end's name and numbers.
     recipe_hash, data_hash : SHA-256 of the recipe and of the clip table.
     scores : file in the bundle → `score`, `interval`, `primary`, `protocol`, `n_clips`, `note`, and, where known,
-        `baseline`, `n_groups`, `group`, `interval_method`.
+        `baseline`, `n_groups`, `group`, `interval_method`, `all_folds`; `void` true where the split leaked.
     licences : one mapping per corpus trained on: `corpus`, `title`, `licence`, `citation`, `home`, as far as known.
     task, shape : the task's name and the shape of the model's output; default `classification` and `clip`.
     thresholds : label → smallest score of an event in a stream; default none.

@@ -63,7 +63,8 @@ def _front_matter(manifest: Mapping[str, Any]) -> str:
 
 
 def _is_number(score: Mapping[str, Any]) -> bool:
-    return isinstance(score.get("score"), int | float)
+    """A score to publish: there is one, and it is not void."""
+    return isinstance(score.get("score"), int | float) and not score.get("void")
 
 
 def _result(score: Mapping[str, Any], corpora: Sequence[str]) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _row(what: str, score: Mapping[str, Any]) -> str:
     cells = [
         what,
         _METRICS.get(metric, metric),
-        _percent(score.get("score")),
+        _percent(score.get("score")) + (" (void)" if score.get("void") else ""),
         _interval(score.get("interval")),
         _clips(score),
         str(score.get("protocol") or "not stated"),
