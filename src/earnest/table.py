@@ -253,15 +253,14 @@ def _typed(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
 def _reasons(frame: pl.DataFrame, unread: Mapping[str, pl.Series]) -> list[str | None]:
     """For each row, what is wrong with it, or None."""
     start, end = pl.col("start_s"), pl.col("end_s")
-    checks = {
+    checks = {f"{name} is not a finite number": pl.lit(mask) for name, mask in unread.items()}
+    checks |= {
         "the audio path is empty": pl.col("audio").is_null(),
         "the id is empty": pl.col("id").is_null(),
         "start_s is negative": start < 0,
         "end_s is not after start_s": end <= start.fill_null(0.0),
         "the id stands in an earlier row already": ~pl.col("id").is_first_distinct(),
     }
-    for name, mask in unread.items():
-        checks[f"{name} is not a finite number"] = pl.lit(mask)
     conditions = [pl.when(check).then(pl.lit(reason)) for reason, check in checks.items()]
     return frame.select(reason=pl.coalesce(*conditions))["reason"].to_list()
 

@@ -143,8 +143,25 @@ def test_esc10_is_read_out_of_esc50(tmp_path: Path) -> None:
 
 def test_speech_commands_rule_gives_the_split_of_the_lists() -> None:
     rule = registry.load("corpora", "speech_commands").official_split
-    validated = "8b775397 2643992f 060cd039 f5e5e8b0 dbb40d24 d57febf0 16db1582".split()  # from validation_list.txt
-    tested = "f297e878 7192fddc 67961766 553f1a79 2d82a556 4c841771 0ea0e2f4".split()  # from testing_list.txt
+    # The first from validation_list.txt, the second from testing_list.txt.
+    validated = [
+        "8b775397",
+        "2643992f",
+        "060cd039",
+        "f5e5e8b0",
+        "dbb40d24",
+        "d57febf0",
+        "16db1582",
+    ]  # from validation_list.txt
+    tested = [
+        "f297e878",
+        "7192fddc",
+        "67961766",
+        "553f1a79",
+        "2d82a556",
+        "4c841771",
+        "0ea0e2f4",
+    ]  # from testing_list.txt
     assert {rule(speaker) for speaker in validated} == {"validation"}
     assert {rule(speaker) for speaker in tested} == {"test"}
     assert rule("62581901") == "train"

@@ -55,9 +55,10 @@ def read(path: str | Path) -> Table:
     shared = _shared_depth(parents)
     has_splits = all(parts[shared : shared + 1] and parts[shared].lower() in SPLIT_NAMES for parts in parents)
     label_at = shared + 1 if has_splits else shared
+    only_label = not has_splits and all(len(parts) == shared for parts in parents)  # one folder, one label
     rows = []
     for file, parts in zip(files, parents, strict=True):
-        label = parts[label_at] if len(parts) > label_at else _nearest(parts, has_splits)
+        label = parts[label_at] if len(parts) > label_at else parts[-1] if only_label and parts else None
         if label is None:
             bad_rows.append(BadRow(file, "lies in no folder that gives its label"))
             continue
@@ -90,8 +91,3 @@ def _shared_depth(parents: list[tuple[str, ...]]) -> int:
         (depth for depth, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]),
         min(len(first), len(last)),
     )
-
-
-def _nearest(parts: tuple[str, ...], has_splits: bool) -> str | None:
-    """The folder a recording lies in, unless that is the folder itself or the one of its split."""
-    return None if has_splits or not parts else parts[-1]
