@@ -351,7 +351,7 @@ def _nothing(name: str, remarks: list[str], begin_s: float | None) -> AudioError
 
 def _flat(samples: np.ndarray) -> str | None:
     """A note on a recording in which nothing happens; it is usable, and somebody may want to know."""
-    if samples.max() != samples.min():
+    if samples.flat[0] != samples.flat[-1] or samples.max() != samples.min():
         return None
     return "digital silence: every sample is 0" if samples.flat[0] == 0 else "every sample has the same value"
 

@@ -52,7 +52,7 @@ class Tap:
         except OSError:
             self._saved, self._file = -1, None
             return
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        self._file = _nameless_file()
         os.dup2(self._file.fileno(), self._descriptor)
 
     def _leave(self, begin: int) -> list[str]:
@@ -68,6 +68,13 @@ class Tap:
                 self._file.close()
                 self._file = None
             return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _nameless_file() -> Any:
+    """A file without a name: in memory on Linux, otherwise in the temporary folder."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("chatter"), "w+b", buffering=0)  # noqa: PTH123
+    return tempfile.TemporaryFile(buffering=0)
 
 
 STDERR = Tap(2)

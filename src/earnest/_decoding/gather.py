@@ -69,18 +69,17 @@ class Gather:
             raise too_long(self._shown, self.frames * self._channels)
         if not len(block):
             return
-        scale = np.float32(1.0)
-        if block.dtype == np.int16:
-            scale = np.float32(1 / 32768)
-        else:
+        full_scale = np.float32(32768 if block.dtype == np.int16 else 1)
+        if block.dtype != np.int16:
             self.bad_samples += _silence_what_is_no_number(block)
-        if self._mono:
+        if not self._mono or self._channels == 1:
+            mixed = np.divide(block.T, full_scale, dtype=np.float32, order="C")
+            mixed = mixed[0] if self._mono else mixed
+        else:
             mixed = block[:, 0].astype(np.float32)
             for channel in range(1, self._channels):
                 mixed += block[:, channel]
-            mixed *= scale / np.float32(self._channels)
-        else:
-            mixed = np.multiply(block.T, scale, dtype=np.float32, order="C")
+            mixed /= full_scale * np.float32(self._channels)
         self._pieces.append(mixed)
 
     def result(self) -> np.ndarray:
