@@ -186,7 +186,9 @@ class FrontEnd(Base):
         ------
         DataError : the audio is not (batch, samples) floats, or shorter than `min_samples`.
         """
-        features: torch.Tensor = self.described(audio.float())
+        self.check(audio)
+        with torch.autocast(audio.device.type, enabled=False):
+            features: torch.Tensor = self.described(audio.float())
         return features
 
     def for_export(self) -> nn.Module:
