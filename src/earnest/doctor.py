@@ -175,12 +175,13 @@ def cache_folder() -> Check:
 
 
 def _user_cache() -> Path:
+    """The same as `earnest.corpora.cache_folder`, which needs the extra `lab`; a test holds them equal."""
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"]) / "earnest"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "earnest"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "earnest" / "Cache"
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "earnest" / "Cache"
     return Path.home() / ".cache" / "earnest"
 
 
@@ -192,7 +193,7 @@ def corpora(data: Path | None = None) -> list[Check]:
             Check("corpora", False, f"{given} is not a folder", "Point EARNEST_DATA or --data at your corpora."),
             _espeak(),
         ]
-    places = [place for place in (given, _user_cache()) if place is not None]
+    places = [place for place in (given, _user_cache() / "corpora") if place is not None]
     names = [name for name in registry.names("corpora") if name != "folder"]
     found = [name for name in names if any((place / name).is_dir() for place in places)]
     where = f"EARNEST_DATA={given}" if given else "EARNEST_DATA is not set"

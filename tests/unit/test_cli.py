@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 from earnest import doctor
 from earnest.cli import app, progress
 from earnest.cli.verb import split_help
+from earnest.corpora import cache_folder
 from earnest.shipping.bundle import write_bundle
 
 RATE = 8_000
@@ -256,8 +257,19 @@ def test_doctor() -> None:
     assert {"corpora", "espeak-ng", "microphone"} <= names
 
 
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+@pytest.mark.parametrize("given", ["/some/cache", None])
+def test_doctor_looks_where_corpora_are(platform: str, given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if given:
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+    assert doctor._user_cache() == cache_folder()
+
+
 def test_doctor_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "fsdd").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert "found: fsdd" in doctor.corpora(tmp_path)[0].detail
     assert not doctor.corpora(tmp_path / "none")[0].ok
     (tmp_path / "file").write_text("in the way")
@@ -271,9 +283,9 @@ def test_doctor_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_run_names_what_is_wrong_in_a_recipe(tmp_path: Path) -> None:
-    done = earnest("run", "corpus=fsdd", "model=ds_cnn", "trainin.epochs=3", "--json", cwd=tmp_path)
+    done = earnest("run", "corpus=fsdd", "model=ds_cnn", "trainng.epochs=3", "--json", cwd=tmp_path)
     assert done.returncode == 2
-    assert "Did you mean training?" in str(one_object(done)["error"])
+    assert "Did you mean training" in str(one_object(done)["error"])
     assert earnest("run", cwd=tmp_path).returncode == 2
     assert earnest("run", "one", "two", cwd=tmp_path).returncode == 2
     assert "absent.yaml" in earnest("run", "absent.yaml", cwd=tmp_path).stderr

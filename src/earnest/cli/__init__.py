@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from earnest.cli import lab, results, use
+from earnest.cli import data, lab, results, use
 from earnest.cli.verb import Group, Verb, print_error
 
 app = typer.Typer(
@@ -25,8 +25,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for function in (
-    lab.corpora,
-    lab.audit,
+    lab.demo,
+    data.corpora,
+    data.fetch,
+    data.audit,
     lab.run,
     results.table,
     results.compare,

@@ -4,33 +4,53 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from earnest.cli.progress import watching
-from earnest.cli.verb import (
-    FAILED,
-    SET_ASIDE,
-    AsJson,
-    Debug,
-    Quiet,
-    next_step,
-    print_error,
-    print_json,
-    say,
-)
-from earnest.errors import DataError, RecipeError, did_you_mean
+from earnest.cli.verb import SET_ASIDE, AsJson, Data, Debug, Quiet, next_step, print_json, say
+from earnest.errors import RecipeError, did_you_mean
 
-if TYPE_CHECKING:
-    from earnest.journey import Progress
-    from earnest.recipe import Recipe
-
-Data = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of corpora (default: EARNEST_DATA).")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="The run directory (default: runs/NAME-HASH).")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Folds and seeds trained at once; it changes no result.")]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The run directory.")] = Path("runs/demo"),
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """See the whole path at work, on synthetic words made on the spot.
+
+    Examples
+    --------
+    earnest demo
+    earnest demo --out runs/demo --json
+
+    A small model learns ten words from some voices and is tested on others it has never heard; beside it stands its
+    leaky twin, tested on voices it knows. Then the model listens to a stream. Nothing is downloaded.
+    """
+    from earnest import demo as path
+
+    say("The demo's words are synthetic: espeak-ng speaks them. Its scores say nothing about people.", quiet=quiet)
+    with watching(quiet=quiet) as progress:
+        directory = path.train(out, jobs=jobs, progress=progress)
+    scores, streamed = {**_scores(directory), "run": str(directory)}, path.stream(directory)
+    if as_json:
+        events = [event.as_dict() for event in streamed.events]
+        print_json({**scores, "synthetic": True, "stream": {"voice": streamed.voice, "events": events}})
+        return
+    print_run(scores, hint=False)
+    typer.echo(f"\nA stream of synthetic words by {streamed.voice}, a voice the model has never heard:")
+    for start_s, word, heard, score in streamed.heard():
+        typer.echo(
+            f"  {start_s:5.1f} s  said: {word:<8}  heard: {f'{heard} ({score:.0%})' if heard else 'nothing sure'}"
+        )
+    next_step(f"open {directory / 'report.html'}, then on people: earnest fetch fsdd", quiet=quiet)
 
 
 def run(
@@ -70,73 +90,11 @@ def run(
             directory = journey.run(cell, place, data=data, jobs=jobs, progress=progress)
         results.append({**_scores(directory), "run": str(directory)})
         if not as_json:
-            print_run(results[-1], quiet=quiet)
+            print_run(results[-1], hint=not quiet)
     if as_json:
         print_json(results[0] if len(results) == 1 else {"runs": results})
     if any(result.get("quarantined") for result in results):
         raise typer.Exit(SET_ASIDE)
-
-
-def audit(
-    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus, a list of clips, or folder:PATH.")],
-    options: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]", help="pattern=, split=, target=, sample_rate=")
-    ] = None,
-    data: Data = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Look for shared speakers and sources and for copies of the same audio.
-
-    Examples
-    --------
-    earnest audit fsdd split=leave-one-group-out
-    earnest audit folder:words pattern='{label}/{speaker}_{take}.wav' split=random
-    earnest audit clips.csv --json
-
-    With a split the exit code is 1 when training and test rows share something; without one, copies and the sizes of
-    groups are reported.
-    """
-    with watching(quiet=quiet) as progress:
-        found = _audit(_audit_recipe(corpus, options or []), split=_names_split(options), data=data, progress=progress)
-    if as_json:
-        print_json(found)
-    else:
-        print_audit(found)
-    if any(found["leaks"].values()):
-        raise typer.Exit(FAILED)
-    if found["rejected"]:
-        raise typer.Exit(SET_ASIDE)
-    next_step(f"earnest run corpus={corpus} split=leave-one-group-out model=ds_cnn", quiet=quiet or as_json)
-
-
-def corpora(
-    data: Data = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """List the corpora Earnest knows, and which of them are on this machine.
-
-    Examples
-    --------
-    earnest corpora
-    earnest corpora --json
-    """
-    known = [_corpus(name, data) for name in _corpus_names()]
-    if as_json:
-        print_json({"corpora": known})
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "title", "task", "licence", "where")
-    for entry in known:
-        place = entry["path"] or ("made on the spot" if entry["embedded"] else f"earnest fetch {entry['name']}")
-        table.add_row(entry["name"], entry["title"], entry["task"], entry["licence"], place)
-    Console().print(table)
-    next_step("earnest audit folder:PATH, for recordings of your own", quiet=quiet)
 
 
 def split_arguments(arguments: list[str]) -> tuple[Path | None, list[str]]:
@@ -171,7 +129,7 @@ def find_recipe(name: str) -> Path:
     return shipped[name]
 
 
-def print_run(scores: dict[str, Any], *, quiet: bool = False) -> None:
+def print_run(scores: dict[str, Any], *, hint: bool = True) -> None:
     """A run's result for people: the table, the verdict, where things lie, what to do next."""
     from rich.console import Console
 
@@ -187,87 +145,9 @@ def print_run(scores: dict[str, Any], *, quiet: bool = False) -> None:
     for name, place in (("report", directory / "report.html"), ("bundle", directory / "bundle")):
         if place.exists():
             typer.echo(f"{name}: {place}")
-    next_step(f"earnest predict {directory / 'bundle'} FILE", quiet=quiet)
-
-
-def print_audit(found: dict[str, Any]) -> None:
-    """An audit's result for people."""
-    typer.echo(f"{found['clips']:,} clips, {found['speakers']:,} speakers, {found['sources']:,} sources")
-    if found["protocol"]:
-        typer.echo(f"split: {found['protocol']}")
-    for kind, count in found["leaks"].items():
-        if count:
-            print_error(f"training and test share {count:,} {kind}{'' if count == 1 else 's'}.")
-    for first, second, kind in found["duplicates"][:20]:
-        typer.echo(f"{kind}: {first} = {second}")
-    if len(found["duplicates"]) > 20:
-        typer.echo(f"and {len(found['duplicates']) - 20:,} more pairs; --json lists all of them")
-    for entry in found["rejected"]:
-        print_error(f"{entry['path']}: {entry['reason']}", entry.get("remedy"))
-    if not any(found["leaks"].values()):
-        typer.echo("Nothing is shared between training and test." if found["protocol"] else "No split was checked.")
+    next_step(f"earnest predict {directory / 'bundle'} FILE", quiet=not hint)
 
 
 def _scores(directory: Path) -> dict[str, Any]:
     scores: dict[str, Any] = json.loads((directory / "scores.json").read_text(encoding="utf-8"))
     return scores
-
-
-def _audit_recipe(corpus: str, options: list[str]) -> Recipe:
-    """The few keys of a recipe that an audit needs, checked as a recipe checks them."""
-    from earnest import recipe
-
-    known = ("pattern", "split", "target", "sample_rate")
-    for option in options:
-        key = re.split(r"[.=]", option)[0]
-        if key not in known:
-            raise RecipeError(f"audit has no option {key!r}.", did_you_mean(key, known))
-    return recipe.parse(recipe.apply({"corpus": corpus, "model": "ds_cnn"}, options), "audit")
-
-
-def _names_split(options: list[str] | None) -> bool:
-    return any(re.match(r"split[.=]", option) for option in options or [])
-
-
-def _audit(wanted: Recipe, *, split: bool, data: Path | None, progress: Progress) -> dict[str, Any]:
-    from earnest import leaks
-    from earnest.corpora import open_table
-    from earnest.splits import make_folds
-    from earnest.training.waveforms import Waveforms, decode
-
-    table = open_table(wanted.corpus, pattern=wanted.pattern, data=data)
-    bad = [{"path": row.row, "reason": row.reason, "remedy": None} for row in table.bad_rows]
-    with tempfile.TemporaryDirectory(prefix="earnest-audit-") as folder:
-        progress.stage("decoding", len(table))
-        table, verdicts = decode(table, wanted.sample_rate, Path(folder), progress.step)
-        bad += [verdict.as_dict() for verdict in verdicts if verdict.status == "rejected"]
-        if not len(table):
-            raise DataError(
-                f"none of the recordings of {wanted.corpus} can be read.", bad[0]["reason"] if bad else None
-            )
-        folds = make_folds(table, wanted.split, wanted.target or "label") if split else None
-        progress.stage("looking for copies")
-        samples = Waveforms.open(Path(folder))
-        found = leaks.audit(table, folds, samples=samples.__getitem__, sample_rate=wanted.sample_rate).as_dict()
-        del samples  # unmapped before the folder goes
-    repaired = [verdict.as_dict() for verdict in verdicts if verdict.status == "repaired"]
-    return {**found, "protocol": folds.protocol if folds else None, "rejected": bad, "repaired": repaired}
-
-
-def _corpus_names() -> list[str]:
-    from earnest import registry
-
-    return [name for name in registry.names("corpora") if name != "folder"]
-
-
-def _corpus(name: str, data: Path | None) -> dict[str, Any]:
-    from earnest.corpora import find_root, info
-
-    entry = info(name)
-    try:
-        place = find_root(name, data)
-    except DataError:
-        place = None
-    present = place is not None and place.is_dir()
-    keys = ("name", "title", "licence", "task", "protocol", "home", "embedded", "synthetic")
-    return {key: getattr(entry, key) for key in keys} | {"present": present, "path": str(place) if present else None}

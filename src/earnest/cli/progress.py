@@ -105,6 +105,28 @@ class Bar:
         self.bars.console.print(message, markup=False, highlight=False)
 
 
+class Transfer:
+    """What a download reports, (what, done, total), told as stages; bytes become megabytes.
+
+    Parameters
+    ----------
+    progress : who is told.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.what = ""
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Take one report."""
+        unit = 1 if what == "unpacking" else 1_000_000
+        if what != self.what:
+            self.what = what
+            name = "unpacking (files)" if unit == 1 else f"{what} (MB)"
+            self.progress.stage(name, None if total is None else -(-total // unit))
+        self.progress.step(done=-(-done // unit))
+
+
 @contextmanager
 def watching(*, quiet: bool) -> Iterator[Progress]:
     """The progress that fits where standard error goes."""

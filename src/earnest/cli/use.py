@@ -147,12 +147,7 @@ def _predict_one(predictor: Predictor, file: Path) -> dict[str, Any]:
         prediction = predictor.predict(file)
     except AudioError as error:
         return {"file": str(file), "error": ". ".join(part for part in (error.reason, error.remedy) if part)}
-    return {
-        "file": str(file),
-        "label": prediction.label,
-        "scores": {label: round(float(score), 6) for label, score in prediction.scores.items()},
-        "seconds": round(float(prediction.seconds), 6),
-    }
+    return prediction.as_dict()
 
 
 def _print_prediction(result: dict[str, Any]) -> None:
@@ -160,6 +155,8 @@ def _print_prediction(result: dict[str, Any]) -> None:
         print_error(f"{result['file']}: {result['error']}")
         return
     print(f"{result['file']}  {result['label']}  {result['scores'][result['label']]:.1%}", flush=True)
+    if result.get("remark"):
+        say(f"Note: {result['file']}: {result['remark']}")
 
 
 def _print_events(events: list[Any], *, as_json: bool) -> None:
