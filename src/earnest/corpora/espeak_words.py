@@ -29,7 +29,7 @@ from earnest.table import Table
 INFO = CorpusInfo(
     name="espeak_words",
     title="Synthetic words: ten English and Mandarin words by twenty espeak-ng voices (synthetic)",
-    licence="synthetic speech, made on this machine by espeak-ng; no recordings of people; free to use",
+    licence="synthetic (made by espeak-ng on this machine; no recordings of people)",
     citation="espeak-ng, https://github.com/espeak-ng/espeak-ng",
     home="https://github.com/espeak-ng/espeak-ng",
     faults=("synthetic: a score on it says nothing about people's speech",),
