@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,16 +81,17 @@ def fetch_into(info: CorpusInfo, root: Path, progress: Progress | None = None) -
     record = root.with_name(f"{root.name}.source.json")
     earlier = _hashes(record)
     waiting = root.with_name(f".{root.name}.download")
+    place = root.with_name(f".{root.name}.unpack")
     report = progress or _silent
     try:
         waiting.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f".{root.name}.unpack-", dir=root.parent))
+        shutil.rmtree(place, ignore_errors=True)  # left by a process that was killed
+        place.mkdir()
     except OSError as error:
         raise storage_error(root, error) from error
     try:
         seen = [_fetch_one(wanted, earlier, waiting, place, report) for wanted in info.downloads]
         _write_record(record, info, seen)
-        place.chmod(0o755)
         if root.is_dir():
             root.rmdir()  # empty, see above
         place.rename(root)
