@@ -18,6 +18,7 @@ OVERLAP_S = 0.25  # the audio that two clips must share, or half of the shorter 
 OVERLAP_ENERGY = 0.1  # and the share of either clip's energy that lies in it
 LONGEST = 1 << 16  # the 8 s of an overlap with most energy are enough to decide
 SLACK = 160  # samples between the offset that hashes tell and the true one
+NARROW = 0.03  # the share of the spectrum that must take part: steady tones agree with each other at some lag always
 PIECE = RATE_HZ  # clips may be copies for a second only, where one was cut or mixed differently
 FINE = 4  # steps per sample in the final alignment
 
@@ -85,8 +86,10 @@ def _in_part(ours: Samples, theirs: Samples, whole: float) -> Agreement:
 def _coherence(ours: Samples, theirs: Samples) -> float:
     """The largest value of the weighted cross-correlation within two samples of perfect alignment, in [0, 1]."""
     product, size = _cross_spectrum(ours, theirs)
-    total = float(np.abs(product).sum())
-    if total == 0:
+    weights = np.abs(product)
+    total = float(weights.sum())
+    breadth = total**2 / max(float(weights @ weights), 1e-30) / len(product)
+    if breadth < NARROW:
         return 0.0
     finer = np.zeros(size * FINE // 2 + 1, dtype=np.complex128)
     finer[: len(product)] = product
