@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from earnest import corpora, leaks, splits, tasks
+from earnest import augment, corpora, frontends, leaks, models, splits, tasks
 from earnest.errors import DataError, LeakError, RecipeError, did_you_mean
 from earnest.files import atomic_path, atomic_write_text
 from earnest.grouping import connected_groups
@@ -33,6 +33,7 @@ from earnest.results import gather, summarise
 from earnest.shipping.assemble import assemble_bundle
 from earnest.splits import Folds
 from earnest.table import Table
+from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms, decode
 from earnest.units import Unit, end_with_parent, finished, locked, read_log, run_unit
 
@@ -110,6 +111,7 @@ def run(
             progress.note(f"This recipe has been run already: {directory}")
             return directory
         started = time.monotonic()
+        check_parts(recipe)
         sweep(directory)
         atomic_write_text(directory / "recipe.yaml", recipe.to_yaml())
         atomic_write_text(directory / "environment.json", json.dumps(environment(recipe), indent=1))
@@ -148,6 +150,39 @@ def is_finished(directory: Path, recipe: Recipe) -> bool:
     raise RecipeError(f"{directory} holds the finished run of another recipe.", "Give another --out, or delete it.")
 
 
+def check_parts(recipe: Recipe) -> None:
+    """Build every part once, so that what cannot work together is said before anything is decoded.
+
+    Raises
+    ------
+    RecipeError : a part or option is unknown, or two of them do not fit together.
+    """
+    task = tasks.find(recipe.task)
+    if recipe.primary and recipe.primary not in task.metrics:
+        raise RecipeError(f"primary: unknown metric {recipe.primary!r}.", did_you_mean(recipe.primary, task.metrics))
+    augment.build(recipe.augment, recipe.sample_rate)
+    frontend = frontends.build(recipe.frontend, recipe.sample_rate)
+    window = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples).window
+    frames = frontend.frames_for(window)
+    name = recipe.model.name
+    if models.is_estimator(name):
+        models.build_estimator(recipe.model, 2)
+        if frames != 1:
+            raise RecipeError(
+                f"the model {name} takes one row of numbers per clip; {recipe.frontend.name} gives {frames} frames.",
+                f"Use frontend='{{name: statistics, of: {recipe.frontend.name}}}'.",
+            )
+        return
+    models.build(recipe.model, frames, frontend.bands, 2)
+    if models.needs_fixed_input(name) and recipe.clips.short == "keep":
+        raise RecipeError(f"the model {name} takes clips of one length only.", "Set clips.short=pad.")
+    if not recipe.split.validation and (recipe.training.patience or recipe.training.schedule == "plateau"):
+        raise RecipeError(
+            "training.patience and the plateau schedule look at validation rows, and split.validation is 0.",
+            "Set split.validation (for example 0.15), or drop them.",
+        )
+
+
 def sweep(directory: Path) -> None:
     """Remove half-written files that a killed run left behind."""
     for path in directory.rglob(".writing-*"):
@@ -158,8 +193,6 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, progress: Progre
     """Find the corpus, decode every clip once, and set aside what cannot be read."""
     table = corpora.open_table(recipe.corpus, pattern=recipe.pattern, data=data)
     task = tasks.find(recipe.task)
-    if recipe.primary and recipe.primary not in task.metrics:
-        raise RecipeError(f"primary: unknown metric {recipe.primary!r}.", did_you_mean(recipe.primary, task.metrics))
     column = recipe.target or task.target
     task.labels(table, column)  # fail before decoding
 

@@ -86,6 +86,7 @@ def assemble_bundle(
                 "baseline": scores["baseline"],
                 "all_folds": overall | {"protocol": scores["protocol"]},
                 "note": note(scores, chosen),
+                "void": bool(scores.get("leaky") or scores.get("allow_leaks")),
             }
         },
         licences=[
