@@ -62,7 +62,8 @@ class Recordings:
         kept = self._kept.get((path, sample_rate))
         if kept is not None:
             return kept
-        samples = audio.load(path, sample_rate, end_s=min(LONGEST_S, audio.probe(path).duration_s)).samples
+        long = audio.probe(path).duration_s > LONGEST_S
+        samples = audio.load(path, sample_rate, end_s=LONGEST_S if long else None).samples
         if self._bytes + samples.nbytes <= KEPT_BYTES:
             self._kept[path, sample_rate] = samples
             self._bytes += samples.nbytes
