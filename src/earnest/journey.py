@@ -35,7 +35,7 @@ from earnest.splits import Folds
 from earnest.table import Table
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms, decode
-from earnest.units import Unit, end_with_parent, finished, locked, read_log, run_unit
+from earnest.units import Unit, end_with_parent, locked, read_log, run_unit
 
 
 class Progress(Protocol):
@@ -290,9 +290,6 @@ def run_twin(
 
 def run_units(units: Sequence[Unit], jobs: int, progress: Progress) -> list[dict[str, Any]]:
     """Run units in this process (one job) or in several, in the order given; results come back in that order."""
-    for unit in units:
-        if not finished(unit) and not any((unit.directory / "checkpoint").rglob("epoch-*.json")):
-            (unit.directory / "log.jsonl").unlink(missing_ok=True)
     if min(jobs, len(units)) == 1:
         records = []
         for index, unit in enumerate(units):

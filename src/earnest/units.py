@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -85,10 +86,23 @@ def run_unit(unit: Unit) -> dict[str, Any]:
         if done:
             return done
         started = time.monotonic()
+        forget_other_work(unit)
         record = _work(unit)
         record |= {"identity": unit.identity, "seconds": round(time.monotonic() - started, 2)}
         atomic_write_text(unit.directory / "done.json", json.dumps(record, indent=1))
+        for member in (unit.directory / "checkpoint").glob("member-*"):
+            shutil.rmtree(member, ignore_errors=True)
         return record
+
+
+def forget_other_work(unit: Unit) -> None:
+    """Remove what another recipe or other data left in the unit's folder: nothing may go on from there."""
+    place = unit.directory / "identity"
+    if place.is_file() and place.read_text(encoding="utf-8") == unit.identity:
+        return
+    shutil.rmtree(unit.directory / "checkpoint", ignore_errors=True)
+    (unit.directory / "log.jsonl").unlink(missing_ok=True)
+    atomic_write_text(place, unit.identity)
 
 
 def finished(unit: Unit) -> dict[str, Any] | None:
