@@ -27,7 +27,8 @@ COHERENCE = 0.85
 
 Measured on real recordings. Copies (gain, polarity, shift, cut, clipping, resampling, Vorbis and MP3 at low quality,
 noise at 20 dB): 95 % lie above 0.89 in every corpus. Different takes of one digit by one speaker, 15,000 pairs of the
-Free Spoken Digit Dataset: 99 % below 0.60, the highest 0.80; takes of one sentence by one actor of RAVDESS: at most 0.48.
+Free Spoken Digit Dataset: 99 % below 0.60, none above 0.80. Takes of one sentence by one actor (RAVDESS): none above
+0.48.
 """
 
 

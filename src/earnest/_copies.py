@@ -60,14 +60,14 @@ class Reader:
         return recording.samples, recording.sample_rate
 
     def narrow(self, row: int, given: tuple[np.ndarray, int] | None = None) -> np.ndarray | None:
-        """Samples at 8 kHz; `given` spares decoding."""
+        """Samples at 8 kHz without the zeros at either end; `given` spares decoding."""
         if row in self._cache:
             self._cache.move_to_end(row)
             return self._cache[row]
         decoded = given or self.decoded(row)
         if decoded is None:
             return None
-        values, rate = decoded
+        values, rate = heard(decoded[0]), decoded[1]
         narrow = values if rate == RATE_HZ else audio.resample(values, rate, RATE_HZ)
         self._cache[row] = narrow
         self._cached += len(narrow)
@@ -109,10 +109,15 @@ def find(reader: Reader, clips: int) -> tuple[list[Copies], list[str]]:
     return sorted(found, key=lambda entry: (entry.first, entry.second)), notes
 
 
+def heard(values: np.ndarray) -> np.ndarray:
+    """The samples from the first to the last that is not zero."""
+    places = np.flatnonzero(values)
+    return values[places[0] : places[-1] + 1] if len(places) else values[:0]
+
+
 def _content(values: np.ndarray, rate: int) -> str:
-    """The hash of what is heard: the samples between the first and the last that is not zero, and their rate."""
-    heard = np.flatnonzero(values)
-    if len(heard) == 0:
+    """The hash of what is heard, and its rate."""
+    sound = heard(values)
+    if len(sound) == 0:
         return SILENCE
-    digest = hashlib.blake2b(np.ascontiguousarray(values[heard[0] : heard[-1] + 1]).tobytes(), digest_size=16)
-    return f"{rate} {digest.hexdigest()}"
+    return f"{rate} {hashlib.blake2b(np.ascontiguousarray(sound).tobytes(), digest_size=16).hexdigest()}"
