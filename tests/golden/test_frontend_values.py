@@ -113,6 +113,10 @@ def test_kaldi_fbank(samples: np.ndarray) -> None:
     assert_both(samples, expected, KALDI, "log_mel", preset="kaldi")
 
 
+def test_torchaudio_fbank_is_kaldis_on_samples_as_they_come(samples: np.ndarray) -> None:
+    assert_both(samples, kaldi(samples / 32768, "fbank"), NATURAL, "fbank", preset="torchaudio")
+
+
 def test_kaldi_mfcc(samples: np.ndarray) -> None:
     # The lifter multiplies what fbank leaves by up to 12.
     assert_both(samples, kaldi(samples, "mfcc"), 12 * KALDI, "mfcc", preset="kaldi")
