@@ -24,15 +24,17 @@ RECIPE: dict[str, Any] = {
     "name": "demo",
     "corpus": "espeak_words",
     "sample_rate": 16_000,
-    "split": {"name": "group-k-fold", "folds": 4, "group": "speaker"},
-    "clips": {"window_s": 1.0, "hop_s": 0.5},
-    "frontend": {"name": "log_mel"},
+    "split": {"name": "group-k-fold", "folds": 2, "group": "speaker"},
+    "clips": {"window_s": 1.0, "hop_s": 0.25},
+    "frontend": {"name": "mfcc", "n_mfcc": 10, "window_ms": 40.0, "hop_ms": 20.0},
+    "augment": [{"name": "time_shift", "max_s": 0.15}],
     "model": "ds_cnn",
-    "training": {"epochs": 12, "batch_size": 32, "learning_rate": 3e-3},
+    "training": {"epochs": 20, "batch_size": 32, "learning_rate": 3e-3},
     "twin": True,
 }
 WORDS = 5  # spoken in the stream
-PAUSE_S = 0.5
+PAUSE_S = 0.6
+NEAR_S = 0.2  # an event belongs to a word when their middles are so close
 CHUNK_S = 0.1
 THRESHOLD = 0.7
 
@@ -53,12 +55,12 @@ class Stream:
     events: tuple[Event, ...]
 
     def heard(self) -> list[tuple[float, str, str | None, float]]:
-        """For each word: when it was said, what it was, and the surest event around its middle with its score."""
+        """For each word: when it was said, what it was, and the surest label heard there with its score."""
         rows = []
         for start_s, end_s, word in self.spoken:
             middle = (start_s + end_s) / 2
-            around = [event for event in self.events if event.start_s <= middle <= event.end_s]
-            best = max(around, key=lambda event: event.score, default=None)
+            near = [event for event in self.events if abs((event.start_s + event.end_s) / 2 - middle) <= NEAR_S]
+            best = max(near, key=lambda event: event.score, default=None)
             rows.append((start_s, word, best.label if best else None, best.score if best else 0.0))
         return rows
 

@@ -34,6 +34,8 @@ def demo(
     A small model learns ten words from some voices and is tested on others it has never heard; beside it stands its
     leaky twin, tested on voices it knows. Then the model listens to a stream. Nothing is downloaded.
     """
+    from rich.cells import set_cell_size
+
     from earnest import demo as path
 
     say("The demo's words are synthetic: espeak-ng speaks them. Its scores say nothing about people.", quiet=quiet)
@@ -47,9 +49,8 @@ def demo(
     print_run(scores, hint=False)
     typer.echo(f"\nA stream of synthetic words by {streamed.voice}, a voice the model has never heard:")
     for start_s, word, heard, score in streamed.heard():
-        typer.echo(
-            f"  {start_s:5.1f} s  said: {word:<8}  heard: {f'{heard} ({score:.0%})' if heard else 'nothing sure'}"
-        )
+        said = set_cell_size(word, 8)  # Chinese characters are two columns wide
+        typer.echo(f"  {start_s:5.1f} s  said: {said}  heard: {f'{heard} ({score:.0%})' if heard else 'nothing sure'}")
     next_step(f"open {directory / 'report.html'}, then on people: earnest fetch fsdd", quiet=quiet)
 
 
