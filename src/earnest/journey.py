@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,7 +119,7 @@ def run(
 
         prepared = prepare(recipe, directory, data, progress)
         folds = splits.make_folds(prepared.table, recipe.split, prepared.column)
-        audit = check_leaks(recipe, prepared, folds, directory, progress)
+        folds, audit = check_leaks(recipe, prepared, folds, directory, progress)
         scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
         scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
         if recipe.twin:
@@ -219,11 +220,26 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, progress: Progre
     return Prepared(table, task, column, labels, targets, cache, quarantine)
 
 
-def check_leaks(recipe: Recipe, prepared: Prepared, folds: Folds, directory: Path, progress: Progress) -> leaks.Audit:
-    """Audit the split before anything is trained; a leak ends the run unless the recipe gives a reason to allow it."""
+def check_leaks(
+    recipe: Recipe, prepared: Prepared, folds: Folds, directory: Path, progress: Progress
+) -> tuple[Folds, leaks.Audit]:
+    """Audit the split before anything is trained.
+
+    Returns
+    -------
+    folds, audit : the folds as they will be used: with `copies: drop`, without the training rows that copy test rows.
+
+    Raises
+    ------
+    LeakError : training and test rows share something, and the recipe gives no reason to allow it.
+    """
     progress.stage("audit", len(prepared.table))
-    waveforms = Waveforms.open(prepared.cache)
-    audit = leaks.audit(prepared.table, folds, samples=waveforms.__getitem__, sample_rate=recipe.sample_rate)
+    samples = Waveforms.open(prepared.cache).__getitem__
+    look = partial(leaks.audit, samples=samples, sample_rate=recipe.sample_rate, target=prepared.column)
+    audit = look(prepared.table, folds)
+    if recipe.split.copies == "drop" and audit.leaks["duplicate"]:
+        folds = leaks.without_copies(folds, audit)
+        audit = look(prepared.table, folds)
     atomic_write_text(directory / "audit.json", json.dumps(audit.as_dict(), indent=1, ensure_ascii=False))
     found = {kind: count for kind, count in audit.leaks.items() if count}
     if found and recipe.split.name != "random" and recipe.allow_leaks is None:
@@ -231,10 +247,10 @@ def check_leaks(recipe: Recipe, prepared: Prepared, folds: Folds, directory: Pat
         raise LeakError(
             f"training and test rows share audio or groups ({listed}): a score on this split could not be trusted. "
             f"{directory / 'audit.json'} names the rows.",
-            "Remove the copies or name their common source in the table; or say why they are harmless with "
-            "allow_leaks='reason', which every table then shows.",
+            "Name their common source in the table, or leave copies out of training with split.copies=drop; or say why "
+            "they are harmless with allow_leaks='reason', which every table then shows.",
         )
-    return audit
+    return folds, audit
 
 
 def run_folds(

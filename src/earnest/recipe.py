@@ -56,7 +56,8 @@ class Split(Strict):
 
     `group` names the columns whose values must not stand on both sides (default: speaker and source, where present);
     `test` and `validation` are fractions of the groups; validation groups always come out of the training groups, and
-    `validation: 0` trains on all of them (for recipes whose number of epochs is fixed beforehand).
+    `validation: 0` trains on all of them (for recipes whose number of epochs is fixed beforehand). Audio that stands on
+    both sides fails the run, or with `copies: drop` is left out of the training rows; the test rows stay whole.
     """
 
     name: Literal["official", "leave-one-group-out", "group-k-fold", "group-holdout", "random"] = "group-k-fold"
@@ -64,6 +65,7 @@ class Split(Strict):
     folds: int = Field(5, ge=2)
     test: float = Field(0.2, gt=0, lt=1)
     validation: float = Field(0.15, ge=0, lt=1)
+    copies: Literal["fail", "drop"] = "fail"
     seed: int = 0
 
     @model_validator(mode="before")
