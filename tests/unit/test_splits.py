@@ -363,3 +363,11 @@ def test_hundred_thousand_rows_take_about_a_second() -> None:
     start = time.perf_counter()
     make_folds(table, Split(name="group-k-fold"))
     assert time.perf_counter() - start < 5  # 0.4 s on an idle core; the rest is for busy machines
+
+
+@pytest.mark.parametrize("name", ["leave-one-group-out", "group-k-fold", "group-holdout", "random"])
+def test_without_validation_all_other_groups_train(name: str) -> None:
+    table = digits()
+    for fold in make_folds(table, Split(name=name, folds=3, validation=0)).folds:
+        assert len(fold.validation) == 0
+        assert len(fold.train) + len(fold.test) == len(table)

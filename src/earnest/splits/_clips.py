@@ -95,6 +95,8 @@ def carve(clips: Clips, pool: Rows, name: str, number: int, notes: list[str]) ->
             f"{clips.table.name}: fold {name} has {len(pool)} clips to train on; at least 2 are needed.",
             "Add recordings, or use fewer folds.",
         )
+    if clips.split.validation == 0:
+        return pool, pool[:0]
     rng = np.random.default_rng([clips.split.seed, 1, number])
     fraction = clips.split.validation
     if clips.split.name == "random" or not clips.columns:
