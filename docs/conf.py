@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import typer
 from docutils import nodes
@@ -18,7 +19,8 @@ copyright = "The Earnest developers; Apache-2.0"  # noqa: A001
 version = release = earnest.__version__
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
-exclude_patterns = ["_build", "reference/generated/earnest.cli*"]
+exclude_patterns = ["_build"]
+default_role = "code"
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"Earnest {release}"
@@ -45,5 +47,11 @@ class VerbHelp(Directive):
         return [nodes.literal_block(text, text, language="text")]
 
 
+def plain_text(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Docstrings are plain text with `names` in it: stars and bars mean themselves."""
+    lines[:] = [re.sub(r"(`[^`]*`)|([*|])", lambda found: found[1] or rf"\{found[2]}", line) for line in lines]
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("earnest-help", VerbHelp)
+    app.connect("autodoc-process-docstring", plain_text, priority=100)  # before numpydoc
