@@ -133,7 +133,7 @@ class ConvolutionSpectrum(nn.Module):
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Spectra of all frames; (batch, samples) → (batch, frames, bands)."""
-        padded = self.framing.pad(audio).unsqueeze(1)
+        padded = self.framing.pad_for_export(audio).unsqueeze(1)
         parts = F.conv1d(padded, self.kernels, stride=self.framing.hop).square()
         power = (parts[:, : self.bins] + parts[:, self.bins :]).transpose(1, 2)
         if self.config.power != 2:
