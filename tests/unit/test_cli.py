@@ -169,9 +169,13 @@ def test_shell_completion(shell: str) -> None:
     assert "_EARNEST_COMPLETE" in shown.stdout
 
 
-def test_completion_finds_verbs() -> None:
+def test_completion_finds_verbs_and_names() -> None:
     words = {"_EARNEST_COMPLETE": "complete_bash", "COMP_WORDS": "earnest pre", "COMP_CWORD": "1"}
     assert earnest(env=words).stdout.split() == ["predict"]
+    words |= {"COMP_WORDS": "earnest fetch speech", "COMP_CWORD": "2"}
+    assert earnest(env=words).stdout.split() == ["speech_commands"]
+    words |= {"COMP_WORDS": "earnest run fsdd", "COMP_CWORD": "2"}
+    assert "fsdd" in earnest(env=words).stdout.split()
 
 
 def test_predict(bundle: Path, recordings: Path) -> None:

@@ -58,7 +58,13 @@ def corpora(
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="A corpus; `earnest corpora` lists them.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A corpus; `earnest corpora` lists them.",
+            autocompletion=complete_corpus,
+        ),
+    ],
     data: Data = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -170,6 +176,11 @@ def _audit(wanted: Recipe, *, split: bool, data: Path | None, progress: Progress
     progress.stage(f"comparing {len(table):,} clips")
     found = leaks.audit(table, folds, target=target).as_dict()
     return {**found, "protocol": folds.protocol if folds else None, "rejected": bad + found["rejected"]}
+
+
+def complete_corpus(incomplete: str) -> list[str]:
+    """For shell completion: corpora that begin so."""
+    return [name for name in _corpus_names() if name.startswith(incomplete)]
 
 
 def _corpus_names() -> list[str]:

@@ -57,7 +57,11 @@ def demo(
 def run(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RECIPE] [KEY=VALUE]", help="A recipe file or a shipped recipe's name, and overrides."),
+        typer.Argument(
+            metavar="[RECIPE] [KEY=VALUE]",
+            help="A recipe file or a shipped recipe's name, and overrides.",
+            autocompletion=complete_recipe,
+        ),
     ] = None,
     out: Out = None,
     data: Data = None,
@@ -119,15 +123,22 @@ def find_recipe(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
-    package = Path(__file__).parents[1]
-    shipped = {
-        found.stem: found
-        for place in (package.parents[1] / "recipes", package / "recipes")
-        for found in place.glob("*.yaml")
-    }
+    shipped = shipped_recipes()
     if name not in shipped:
         raise RecipeError(f"there is no recipe {name!r}.", did_you_mean(name, shipped))
     return shipped[name]
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with Earnest, by name: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).parents[1]
+    places = (package.parents[1] / "recipes", package / "recipes")
+    return {path.stem: path for place in places for path in sorted(place.glob("*.yaml"))}
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """For shell completion: shipped recipes that begin so."""
+    return [name for name in shipped_recipes() if name.startswith(incomplete)]
 
 
 def print_run(scores: dict[str, Any], *, hint: bool = True) -> None:

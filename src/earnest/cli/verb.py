@@ -21,6 +21,7 @@ FAILED = 1
 WRONG_USAGE = 2
 SET_ASIDE = 3
 INTERRUPTED = 130
+RESUMABLE = ("demo", "fetch", "run")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints on standard error.")]
@@ -53,7 +54,9 @@ class Verb(TyperCommand):
             _report(f"{place}{error.strerror or error}.", None, ctx.params)
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
-            print_error("Stopped.", "The same command goes on from here." if self.name in ("run", "fetch") else None)
+            say("\nStopped.")
+            if self.name in RESUMABLE:
+                say(paint("The same command goes on from here.", BOLD, sys.stderr))
             raise typer.Exit(INTERRUPTED) from None
 
 
