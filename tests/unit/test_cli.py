@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 
 from earnest import doctor
 from earnest.cli import app, progress
-from earnest.cli.verb import split_help
+from earnest.cli.verb import print_json, split_help
 from earnest.corpora import cache_folder
 from earnest.shipping.bundle import write_bundle
 
@@ -318,6 +318,11 @@ def test_a_missing_extra_is_named() -> None:
     done = python("import sys; sys.modules['polars'] = None; import earnest.cli as cli; cli.main()", "corpora")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "Install it with: pip install 'earnest[lab]'"
+
+
+def test_json_holds_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": float("nan"), "b": [(1.5, float("inf"))], "c": Path("x"), "d": "你好"})
+    assert capsys.readouterr().out == '{"a": null, "b": [[1.5, null]], "c": "x", "d": "你好"}\n'
 
 
 def test_lines_of_progress(capsys: pytest.CaptureFixture[str]) -> None:

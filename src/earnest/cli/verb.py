@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 import textwrap
@@ -69,9 +70,17 @@ class Group(TyperGroup):
 
 
 def print_json(values: Mapping[str, Any]) -> None:
-    """Print one JSON object on one line of standard output, at once."""
-    sys.stdout.write(json.dumps(values, ensure_ascii=False, default=str) + "\n")
+    """Print one JSON object on one line of standard output, at once; numbers that are not finite become null."""
+    sys.stdout.write(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False, default=str) + "\n")
     sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def say(text: str, *, quiet: bool = False) -> None:
