@@ -266,8 +266,9 @@ def _set(values: Mapping[str, Any], dotted: str, value: Any) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, model: type[BaseModel] | None) -> str:
-    """One sentence for the first thing that is wrong."""
-    first = error.errors()[0]
+    """One sentence for what is wrong first; a misspelt key goes before the key that it leaves missing."""
+    found = error.errors()
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         owner = _section(model, first["loc"][:-1])
