@@ -33,6 +33,8 @@ def connected_groups(table: Table, columns: Sequence[str]) -> Rows:
     without any value is a group of its own.
     """
     rows = len(table)
+    if not columns:
+        return np.arange(rows)
     ends, used = [], rows
     for column in columns:
         values = codes(table.column(column))
