@@ -71,7 +71,7 @@ def train(out: Path, *, jobs: int | None = None, progress: journey.Progress | No
 
 
 def stream(run: Path) -> Stream:
-    """Play some words of a voice from the shipped model's test rows through its bundle, a tenth of a second at a time."""
+    """Play words of a voice the shipped model never heard through its bundle, a tenth of a second at a time."""
     bundle = Bundle.open(run / "bundle")
     samples, voice, spoken = utterance(run, bundle)
     streamer = Streamer(bundle, threshold=THRESHOLD)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from earnest import registry
+from earnest import files, registry
 
 NEEDED_FREE_BYTES = 2 * 10**9
 
@@ -162,7 +162,7 @@ def onnx_runtime() -> Check:
 
 def cache_folder() -> Check:
     """The user's cache folder can be written and has room."""
-    folder = _user_cache()
+    folder = files.cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -174,17 +174,6 @@ def cache_folder() -> Check:
     return Check("cache folder", enough, detail, None if enough else "Free some room; large corpora need more.")
 
 
-def _user_cache() -> Path:
-    """The same as `earnest.corpora.cache_folder`, which needs the extra `lab`; a test holds them equal."""
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "earnest"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "earnest"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "earnest" / "Cache"
-    return Path.home() / ".cache" / "earnest"
-
-
 def corpora(data: Path | None = None) -> list[Check]:
     """Which corpora are on this machine, and the library that speaks the embedded one."""
     given = data or (Path(os.environ["EARNEST_DATA"]) if os.environ.get("EARNEST_DATA") else None)
@@ -193,7 +182,7 @@ def corpora(data: Path | None = None) -> list[Check]:
             Check("corpora", False, f"{given} is not a folder", "Point EARNEST_DATA or --data at your corpora."),
             _espeak(),
         ]
-    places = [place for place in (given, _user_cache() / "corpora") if place is not None]
+    places = [place for place in (given, files.cache_folder() / "corpora") if place is not None]
     names = [name for name in registry.names("corpora") if name != "folder"]
     found = [name for name in names if any((place / name).is_dir() for place in places)]
     where = f"EARNEST_DATA={given}" if given else "EARNEST_DATA is not set"

@@ -12,6 +12,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,17 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's content, as 64 hexadecimal digits; the file is read in blocks."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for Earnest: XDG_CACHE_HOME on Linux, the system's own place on macOS and Windows."""
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "earnest"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "earnest"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "earnest" / "Cache"
+    return Path.home() / ".cache" / "earnest"
 
 
 def storage_error(path: Path, problem: OSError, needed_bytes: int | None = None) -> StorageError:

@@ -20,7 +20,6 @@ from onnx import TensorProto, helper
 from earnest import doctor
 from earnest.cli import app, progress
 from earnest.cli.verb import print_json, split_help
-from earnest.corpora import cache_folder
 from earnest.shipping.bundle import write_bundle
 
 RATE = 8_000
@@ -266,16 +265,6 @@ def test_doctor() -> None:
     names = {check["name"] for check in checks}
     assert {"python", "processor", "numpy", "torch", "audio formats", "onnx runtime", "cache folder"} <= names
     assert {"corpora", "espeak-ng", "microphone"} <= names
-
-
-@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-@pytest.mark.parametrize("given", ["/some/cache", None])
-def test_doctor_looks_where_corpora_are(platform: str, given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    if given:
-        monkeypatch.setenv("XDG_CACHE_HOME", given)
-    assert doctor._user_cache() == cache_folder()
 
 
 def test_doctor_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

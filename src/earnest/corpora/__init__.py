@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from earnest import registry
 from earnest.corpora._info import CorpusInfo, Download
 from earnest.errors import DataError, did_you_mean
+from earnest.files import cache_folder
 from earnest.formats import kaldi
 from earnest.table import SUFFIXES, Table
 
-__all__ = ["CorpusInfo", "Download", "cache_folder", "find_root", "home_of", "info", "open_table"]
+__all__ = ["CorpusInfo", "Download", "find_root", "home_of", "info", "open_table"]
 
 _OWN = "folder:"
 
@@ -83,17 +83,6 @@ def info(name: str) -> CorpusInfo:
     """What a corpus says about itself."""
     found: CorpusInfo = registry.load("corpora", name).INFO
     return found
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for Earnest: XDG_CACHE_HOME on Linux, the system's own place on macOS and Windows."""
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "earnest"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "earnest"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "earnest" / "Cache"
-    return Path.home() / ".cache" / "earnest"
 
 
 def _from_folder(path: Path, pattern: str | None) -> Table:
