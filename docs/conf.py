@@ -15,7 +15,7 @@ from earnest.cli import app as command
 
 project = "Earnest"
 author = "The Earnest developers"
-copyright = "The Earnest developers; Apache-2.0"  # noqa: A001
+copyright = "The Earnest developers; Apache-2.0"
 version = release = earnest.__version__
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
