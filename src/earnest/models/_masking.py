@@ -10,13 +10,6 @@ from __future__ import annotations
 import torch
 
 
-def where_shorter(lengths: torch.Tensor | None, frames: int) -> torch.Tensor | None:
-    """The lengths, or None where every clip fills all frames: with nothing to mask a step takes half the time."""
-    if lengths is None or bool((lengths >= frames).all()):
-        return None
-    return lengths
-
-
 def blank(image: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
     """The image (batch, channels, frames, bands) with zeros in the frames beyond `lengths` (batch,)."""
     if lengths is None:

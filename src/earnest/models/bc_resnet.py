@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.models._masking import blank, mean_over_frames, where_shorter
+from earnest.models._masking import blank, mean_over_frames
 
 SHAPE = "clip"
 FIXED_INPUT = False
@@ -110,7 +110,6 @@ class Model(nn.Module):
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (batch, outputs) of features (batch, frames, bands)."""
-        lengths = where_shorter(lengths, features.shape[1])
         image = blank(features.unsqueeze(1), lengths)  # (batch, 1, frames, bands)
         image = functional.relu(self.first_norm(self.first(image)))
         for block in self.blocks:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from earnest.models._masking import after_layer, blank, mean_over_frames, where_shorter
+from earnest.models._masking import after_layer, blank, mean_over_frames
 
 SHAPE = "clip"
 FIXED_INPUT = False
@@ -65,7 +65,6 @@ class Model(nn.Module):
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (batch, outputs) of features (batch, frames, bands)."""
-        lengths = where_shorter(lengths, features.shape[1])
         image = blank(features.unsqueeze(1), lengths)  # (batch, 1, frames, bands)
         image = self.first(functional.pad(image, (*BANDS_PADDING, *FRAMES_PADDING)))
         lengths = after_layer(lengths, kernel=10, stride=2, padding=sum(FRAMES_PADDING))

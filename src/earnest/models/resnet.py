@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.models._masking import after_layer, blank, max_over_frames, mean_over_frames, where_shorter
+from earnest.models._masking import after_layer, blank, max_over_frames, mean_over_frames
 
 SHAPE = "clip"
 FIXED_INPUT = False
@@ -96,7 +96,6 @@ class Model(nn.Module):
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (batch, outputs) of features (batch, frames, bands)."""
-        lengths = where_shorter(lengths, features.shape[1])
         image = blank(features.unsqueeze(1), lengths)  # (batch, 1, frames, bands)
         if self.config.centre:
             image = image - self._mean_over_time(image, lengths)

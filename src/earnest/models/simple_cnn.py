@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.models._masking import after_layer, blank, where_shorter
+from earnest.models._masking import after_layer, blank
 
 SHAPE = "clip"
 FIXED_INPUT = True
@@ -59,7 +59,6 @@ class Model(nn.Module):
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (batch, outputs) of features (batch, frames, bands)."""
-        lengths = where_shorter(lengths, features.shape[1])
         image = features.unsqueeze(1)  # (batch, 1, frames, bands)
         for convolution in self.convolutions:
             image = blank(image, lengths)
