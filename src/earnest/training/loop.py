@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from torch import nn
 
 from earnest.recipe import Training
 from earnest.tasks import Task
-from earnest.training.batches import Epochs, unless_full
+from earnest.training.batches import Batch, Epochs, unless_full
 from earnest.training.checkpoints import History
 from earnest.training.schedules import Schedule
 
@@ -53,6 +53,32 @@ class Validation:
     score: float
 
 
+@dataclass
+class Learner:
+    """A network in training and all that moves with it.
+
+    Attributes
+    ----------
+    accelerator : device and precision.
+    model : the network as accelerate prepared it; `bare` is the same network without wrappers.
+    averaged : the moving average of its weights, where the recipe asks for one.
+    best : weights of the best validation epoch, where the recipe has patience.
+    """
+
+    accelerator: Accelerator
+    model: nn.Module
+    bare: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    averaged: Averaged | None
+    best: dict[str, torch.Tensor]
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.averaged.model if self.averaged else self.bare
+
+
 def train(
     build: Callable[[], nn.Module],
     epochs: Epochs,
@@ -79,6 +105,45 @@ def train(
     -------
     network, epoch : the last epoch's weights, or with `patience` those of the best validation epoch; fp32, on the CPU.
     """
+    learner = set_up(build, recipe, len(epochs), seed)
+    history = History(directory)
+    progress = restore(history, learner)
+    saved = time.monotonic()
+    while progress.epoch < recipe.epochs and not (recipe.patience and progress.waited >= recipe.patience):
+        started = time.monotonic()
+        torch.manual_seed(derive(seed, progress.epoch + 1))
+        loss = train_epoch(learner, epochs.batches(progress.epoch), task, recipe, progress.epoch * len(epochs))
+        progress.epoch += 1
+
+        result = validate(learner.judged.eval()) if validate else None
+        learner.schedule.end_epoch(result.loss if result else None)
+        progress.waited += 1
+        if result and result.score > progress.best_score:
+            progress.best_score, progress.best_epoch, progress.waited = result.score, progress.epoch, 0
+            if recipe.patience:
+                learner.best = {key: value.detach().clone() for key, value in learner.judged.state_dict().items()}
+        log(
+            {
+                "epoch": progress.epoch,
+                "epochs": recipe.epochs,
+                "train_loss": loss,
+                "validation_loss": result.loss if result else None,
+                "validation_score": result.score if result else None,
+                "learning_rate": learner.schedule.rate(progress.epoch * len(epochs) - 1),
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+        if time.monotonic() - saved >= recipe.checkpoint_s:
+            remember(history, progress, learner)
+            saved = time.monotonic()
+
+    if learner.best:
+        learner.judged.load_state_dict(learner.best)
+    return learner.judged.cpu().float().eval(), progress.best_epoch if learner.best else progress.epoch
+
+
+def set_up(build: Callable[[], nn.Module], recipe: Training, steps_per_epoch: int, seed: int) -> Learner:
+    """A new network with a new optimiser, on the device and in the precision that the recipe and machine give."""
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
     # Determinism needs no filling of tensors that are about to be written.
@@ -92,65 +157,29 @@ def train(
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     averaged = Averaged(bare, recipe.average) if recipe.average else None
-    judged = averaged.model if averaged else bare
-    schedule = Schedule(recipe, len(epochs))
-    best: dict[str, torch.Tensor] = {}
-    history = History(directory)
-    progress = restore(history, bare, optimizer, averaged, schedule, best)
+    return Learner(accelerator, model, bare, optimizer, Schedule(recipe, steps_per_epoch), averaged, {})
 
-    saved = time.monotonic()
-    while progress.epoch < recipe.epochs and not (recipe.patience and progress.waited >= recipe.patience):
-        started = time.monotonic()
-        torch.manual_seed(derive(seed, progress.epoch + 1))
-        model.train()
-        total, clips, step = 0.0, 0, progress.epoch * len(epochs)
-        for features, lengths, targets in epochs.batches(progress.epoch):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(step)
-            features, targets = features.to(accelerator.device), targets.to(accelerator.device)
-            with accelerator.autocast():
-                outputs = model(features, unless_full(features, lengths))
-            loss = task.loss(outputs.float(), targets, recipe.label_smoothing)
-            accelerator.backward(loss)
-            if recipe.clip_norm:
-                accelerator.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            if averaged:
-                averaged.update(bare, step)
-            total, clips, step = total + loss.item() * len(targets), clips + len(targets), step + 1
 
-        progress.epoch += 1
-        judged.eval()
-        result = validate(judged) if validate else None
-        schedule.end_epoch(result.loss if result else None)
-        if result and result.score > progress.best_score:
-            progress.best_score, progress.best_epoch, progress.waited = result.score, progress.epoch, 0
-            best = (
-                {key: value.detach().clone() for key, value in judged.state_dict().items()} if recipe.patience else {}
-            )
-        else:
-            progress.waited += 1
-        finished = time.monotonic()
-        log(
-            {
-                "epoch": progress.epoch,
-                "epochs": recipe.epochs,
-                "train_loss": total / clips,
-                "validation_loss": result.loss if result else None,
-                "validation_score": result.score if result else None,
-                "learning_rate": schedule.rate(step - 1),
-                "seconds": round(finished - started, 3),
-            }
-        )
-        if finished - saved >= recipe.checkpoint_s:
-            remember(history, progress, bare, optimizer, averaged, schedule, best)
-            saved = time.monotonic()
-
-    if recipe.patience and best:
-        judged.load_state_dict(best)
-        return judged.cpu().float().eval(), progress.best_epoch
-    return judged.cpu().float().eval(), progress.epoch
+def train_epoch(learner: Learner, batches: Iterable[Batch], task: Task, recipe: Training, step: int) -> float:
+    """One pass over the training batches, whose first is step `step` of the training; returns the mean loss."""
+    model, optimizer, accelerator = learner.model.train(), learner.optimizer, learner.accelerator
+    total, clips = 0.0, 0
+    for features, lengths, targets in batches:
+        for group in optimizer.param_groups:
+            group["lr"] = learner.schedule.rate(step)
+        features, targets = features.to(accelerator.device), targets.to(accelerator.device)
+        with accelerator.autocast():
+            outputs = model(features, unless_full(features, lengths))
+        loss = task.loss(outputs.float(), targets, recipe.label_smoothing)
+        accelerator.backward(loss)
+        if recipe.clip_norm:
+            accelerator.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if learner.averaged:
+            learner.averaged.update(learner.bare, step)
+        total, clips, step = total + loss.item() * len(targets), clips + len(targets), step + 1
+    return total / clips
 
 
 class Averaged:
@@ -188,36 +217,20 @@ def derive(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def remember(
-    history: History,
-    progress: Progress,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    averaged: Averaged | None,
-    schedule: Schedule,
-    best: dict[str, torch.Tensor],
-) -> None:
+def remember(history: History, progress: Progress, learner: Learner) -> None:
     """Write all that the next epoch depends on."""
-    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
-    tensors |= {f"best.{key}": value for key, value in best.items()}
-    if averaged:
-        tensors |= {f"average.{key}": value for key, value in averaged.model.state_dict().items()}
-    state = optimizer.state_dict()["state"]
-    for index, slots in state.items():
+    tensors = {f"model.{key}": value for key, value in learner.bare.state_dict().items()}
+    tensors |= {f"best.{key}": value for key, value in learner.best.items()}
+    if learner.averaged:
+        tensors |= {f"average.{key}": value for key, value in learner.averaged.model.state_dict().items()}
+    for index, slots in learner.optimizer.state_dict()["state"].items():
         for key, value in slots.items():
             if isinstance(value, torch.Tensor):
                 tensors[f"optimizer.{index}.{key}"] = value
-    history.save(progress.epoch, tensors, {"progress": vars(progress), "schedule": schedule.state()})
+    history.save(progress.epoch, tensors, {"progress": vars(progress), "schedule": learner.schedule.state()})
 
 
-def restore(
-    history: History,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    averaged: Averaged | None,
-    schedule: Schedule,
-    best: dict[str, torch.Tensor],
-) -> Progress:
+def restore(history: History, learner: Learner) -> Progress:
     """Go on from the newest whole checkpoint, or start."""
     found = history.newest()
     if found is None:
@@ -227,14 +240,15 @@ def restore(
     def part(name: str) -> dict[str, torch.Tensor]:
         return {key[len(name) :]: value for key, value in tensors.items() if key.startswith(name)}
 
-    model.load_state_dict(part("model."))
-    best.update(part("best."))
-    if averaged:
-        averaged.model.load_state_dict(part("average."))
+    learner.bare.load_state_dict(part("model."))
+    learner.best = part("best.")
+    if learner.averaged:
+        learner.averaged.model.load_state_dict(part("average."))
     slots: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in part("optimizer.").items():
         index, _, key = name.partition(".")
         slots.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
-    schedule.restore(state["schedule"])
+    groups = learner.optimizer.state_dict()["param_groups"]
+    learner.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    learner.schedule.restore(state["schedule"])
     return Progress(**state["progress"])
