@@ -79,3 +79,14 @@ def test_errors() -> None:
         render([{"score": "high"}], [Column("score", "Score", "percent")])
     with pytest.raises(DataError, match="2 parts"):
         render([{"score": (1, 2)}], [Column("score", "Score", "percent")])
+
+
+def test_rows_of_different_corpora_do_not_compete() -> None:
+    rows = [
+        {"run": "a", "corpus": "easy", "accuracy": 0.9},
+        {"run": "b", "corpus": "hard", "accuracy": 0.5},
+        {"run": "c", "corpus": "hard", "accuracy": 0.6},
+    ]
+    text = render(rows, [Column("run", "run"), Column("accuracy", "accuracy", "percent", "high")])
+    assert "**60.0**" in text
+    assert "**90.0**" not in text

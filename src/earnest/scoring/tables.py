@@ -1,7 +1,8 @@
 """Comparison tables: rows of dicts as Markdown, LaTeX, CSV or HTML.
 
-A cell is text, a number, None, or a `(value, low, high)` triple. The best value of a column is bold. A row that may not
-be believed (a leaky twin) carries `"void": True` or a reason, is marked so, and is never the best.
+A cell is text, a number, None, or a `(value, low, high)` triple. The best value of a column is bold, among the
+rows of one `corpus` where rows say theirs. A row that may not be believed (a leaky twin) carries `"void": True` or a
+reason, is marked so, and is never the best.
 """
 
 from __future__ import annotations
@@ -111,21 +112,22 @@ def _numbers(value: Any, column: Column) -> tuple[float, ...]:
 
 
 def _best(rows: Sequence[Row], column: Column) -> set[int]:
-    """The rows whose shown value is the best of the column; all that read alike."""
+    """The rows whose shown value is the best of the column among rows of the same corpus; all that read alike."""
     if column.best is None:
         return set()
-    believed = [
-        (number, _numbers(row[column.key], column)[0])
-        for number, row in enumerate(rows)
-        if row.get(column.key) is not None and not row.get("void")
-    ]
-    believed = [(number, value) for number, value in believed if not math.isnan(value)]
-    if len(believed) < 2:
-        return set()
     scale = 100.0 if column.kind == "percent" else 1.0
-    rounded = {number: round(value * scale, column.digits) for number, value in believed}
-    top = (max if column.best == "high" else min)(rounded.values())
-    return {number for number, value in rounded.items() if value == top}
+    rivals: dict[Any, dict[int, float]] = {}
+    for number, row in enumerate(rows):
+        if row.get(column.key) is None or row.get("void"):
+            continue
+        value = _numbers(row[column.key], column)[0]
+        if not math.isnan(value):
+            rivals.setdefault(row.get("corpus"), {})[number] = round(value * scale, column.digits)
+    winners = set()
+    for values in rivals.values():
+        top = (max if column.best == "high" else min)(values.values())
+        winners |= {number for number, value in values.items() if value == top and len(values) > 1}
+    return winners
 
 
 def _cells(
