@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from earnest import augment, corpora, frontends, leaks, models, splits, tasks
-from earnest.errors import DataError, LeakError, RecipeError, did_you_mean
+from earnest.errors import BundleError, DataError, LeakError, RecipeError, did_you_mean
 from earnest.files import atomic_path, atomic_write_text
 from earnest.grouping import connected_groups
 from earnest.provenance import environment
@@ -32,6 +32,7 @@ from earnest.recipe import Recipe
 from earnest.reporting.report import write_report
 from earnest.results import gather, summarise
 from earnest.shipping.assemble import assemble_bundle
+from earnest.shipping.parity import LIMIT, Parity
 from earnest.splits import Folds
 from earnest.table import Table
 from earnest.training.inputs import Inputs
@@ -128,6 +129,7 @@ def run(
         scores["quarantined"] = sum(entry["status"] == "rejected" for entry in prepared.quarantine)
 
         progress.stage("bundle and report")
+        check_parity_holds(scores)
         assemble_bundle(directory, recipe, prepared.table, scores)
         atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
         write_report(directory)
@@ -290,6 +292,23 @@ def run_folds(
     with atomic_path(directory / "predictions.parquet") as path:
         predictions.write_parquet(path)
     return summarise(predictions, records, recipe, prepared.task, prepared.table, folds, prepared.labels)
+
+
+def check_parity_holds(scores: Mapping[str, Any]) -> None:
+    """Nothing ships that is not what was scored.
+
+    Raises
+    ------
+    BundleError : an exported model decides otherwise than the scored one, or differs by more than `parity.LIMIT`.
+    """
+    parity = Parity(**scores["parity"])
+    if not parity.holds:
+        raise BundleError(
+            f"the exported models are not the scored ones: {parity.same_decisions} of {parity.clips} decisions are the "
+            f"same, and probabilities differ by up to {parity.largest_difference:.2g} (limit {LIMIT:g}). "
+            f"The score was {100 * scores['score']:.1f} %; nothing was shipped.",
+            "This is a fault of the export, not of your data: report it with the recipe. The trained weights are kept.",
+        )
 
 
 def run_twin(

@@ -25,7 +25,9 @@ import torch
 from torch import nn
 
 from earnest import augment, frontends, models, tasks
+from earnest.errors import CheckpointError
 from earnest.files import atomic_path, atomic_write_text
+from earnest.frontends import FrontEnd
 from earnest.recipe import Recipe
 from earnest.shipping.onnx import export_onnx
 from earnest.shipping.parity import check_parity
@@ -130,11 +132,15 @@ def _work(unit: Unit) -> dict[str, Any]:
     normaliser = Normaliser(frontend.bands)
     normaliser.fit(examples.plain(row) for row in unit.training)
 
-    if models.is_estimator(recipe.model.name):
+    trained = _reload(unit, frontend, inputs)
+    if trained:
+        model, record = trained
+    elif models.is_estimator(recipe.model.name):
         model, record = _fit_estimator(unit, examples, normaliser)
     else:
         model, record = _train_network(unit, examples, normaliser, task)
-    checkpoints.save(unit.directory / "checkpoint", "final", Normalised(normaliser, model).state_dict(), record)
+    if not trained:
+        checkpoints.save(unit.directory / "checkpoint", "final", Normalised(normaliser, model).state_dict(), record)
 
     network = Normalised(normaliser, model)
     scores, _ = Evaluator(waveforms, inputs, frontend, unit.test).probabilities(network, task.probabilities)
@@ -145,6 +151,25 @@ def _work(unit: Unit) -> dict[str, Any]:
     if unit.ship:
         record["parity"] = _export(unit, Pipeline(frontend, normaliser, model), inputs, waveforms, scores, task)
     return record
+
+
+def _reload(unit: Unit, frontend: FrontEnd, inputs: Inputs) -> tuple[nn.Module, dict[str, Any]] | None:
+    """The model that was trained before the unit was stopped, or None."""
+    try:
+        tensors, record = checkpoints.load(unit.directory / "checkpoint", "final")
+    except CheckpointError:
+        return None
+    state = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
+    recipe = unit.recipe
+    if models.is_estimator(recipe.model.name):
+        return models.build_estimator(recipe.model, len(unit.labels)).restore(state), record
+    frames = frontend.frames_for(inputs.window)
+    members = [
+        models.build(recipe.model, frames, frontend.bands, len(unit.labels)) for _ in range(recipe.training.members)
+    ]
+    model = members[0] if len(members) == 1 else Members(members)
+    model.load_state_dict(state)
+    return model.eval(), record
 
 
 class Normalised(nn.Module):

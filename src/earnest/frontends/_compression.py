@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,8 +52,13 @@ class Compression(nn.Module):
         """Floor, logarithm, range, offset and factor, in this order."""
         config, values = self.config, energies
         if config.log != "none":
-            floored = values + config.floor if config.floor_mode == "add" else values.clamp_min(config.floor)
-            values = torch.log(floored)
+            if config.floor_mode == "clamp":
+                values = torch.log(values.clamp_min(config.floor))
+            elif torch.compiler.is_exporting():
+                # The exporter's optimiser takes an added constant below 1e-8 for zero and drops it; it never drops 1.
+                values = torch.log(values / config.floor + 1.0) + math.log(config.floor)
+            else:
+                values = torch.log(values + config.floor)
             if self.scale != 1:
                 values = values * self.scale
         if self.range is not None:
