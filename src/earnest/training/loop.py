@@ -27,8 +27,8 @@ from earnest.training.checkpoints import History
 from earnest.training.schedules import Schedule
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], Training], torch.optim.Optimizer]] = {
-    "adamw": lambda p, t: torch.optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay),
-    "adam": lambda p, t: torch.optim.Adam(p, lr=t.learning_rate, weight_decay=t.weight_decay),
+    "adamw": lambda p, t: torch.optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay, fused=True),
+    "adam": lambda p, t: torch.optim.Adam(p, lr=t.learning_rate, weight_decay=t.weight_decay, fused=True),
     "sgd": lambda p, t: torch.optim.SGD(
         p, lr=t.learning_rate, weight_decay=t.weight_decay, momentum=t.momentum, nesterov=t.momentum > 0
     ),
