@@ -23,7 +23,7 @@ from earnest.training.inputs import Inputs
 from earnest.training.pipeline import Normaliser, Pipeline
 
 RATE = 8000
-WINDOW_S = 0.6
+HOP_S = 0.01  # of the front ends as they are
 LABELS = 5
 # What is tested is the graph, not the choice of a kernel.
 OPTIONS: dict[str, dict[str, object]] = {"svm": {"search": False, "kernel": "linear"}}
@@ -42,7 +42,7 @@ def clips() -> list[np.ndarray]:
 
 
 def build_model(name: str, frontend: FrontEnd, frames: int) -> nn.Module:
-    part = Part(name=name, options=OPTIONS.get(name, {}))
+    part = Part(name=name, options=OPTIONS.get(name, dict(models.example(name).options)))
     if not models.is_estimator(name):
         return models.build(part, frames, frontend.bands, LABELS)
     if frames != 1:
@@ -112,9 +112,12 @@ def scored(pipeline: Pipeline, inputs: Inputs) -> np.ndarray:
 def test_the_exported_file_is_the_scored_model(
     frontend_name: str, model_name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    frontend = frontends.build(Part(name=frontend_name), RATE)
+    example = models.example(model_name)
+    options = {"bands": example.bands} if frontend_name == "log_mel" else {}
+    frontend = frontends.build(Part(name=frontend_name, options=options), RATE)
     fixed = models.needs_fixed_input(model_name)
-    inputs = Inputs.of(Clips(window_s=WINDOW_S, short="pad" if fixed else "keep"), RATE, frontend.min_samples)
+    window_s = (example.frames - 1) * HOP_S
+    inputs = Inputs.of(Clips(window_s=window_s, short="pad" if fixed else "keep"), RATE, frontend.min_samples)
     pipeline = build_pipeline(frontend_name, model_name, inputs, frontend)
     expected = scored(pipeline, inputs)
 

@@ -1,14 +1,16 @@
 """Architectures, one file each.
 
 A network module holds `Config` (a frozen dataclass), `SHAPE`, `FIXED_INPUT` and `Model`; an estimator module holds
-`Estimator` in the place of `Model`. Shapes: `clip` gives (batch, outputs).
+`Estimator` in the place of `Model`. Shapes: `clip` gives (batch, outputs). A module whose network is large, or does not
+take the input of `Example`, holds its own `EXAMPLE`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +19,23 @@ from torch import nn
 from earnest import registry
 from earnest.errors import RecipeError
 from earnest.recipe import Part, configure
+
+
+@dataclass(frozen=True)
+class Example:
+    """A small input and a small size of a network, in which it can be tried within seconds.
+
+    Attributes
+    ----------
+    frames, bands : size of the input.
+    options : the network's options.
+    learning_rate : at which Adam fits a few clips.
+    """
+
+    frames: int = 64
+    bands: int = 40
+    options: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float = 3e-3
 
 
 class Network(Protocol):
@@ -50,6 +69,12 @@ def is_estimator(name: str) -> bool:
 def needs_fixed_input(name: str) -> bool:
     """Whether a model takes one fixed number of frames only."""
     return bool(registry.load("models", name).FIXED_INPUT)
+
+
+def example(name: str) -> Example:
+    """A small input and size of a network."""
+    found: Example = getattr(registry.load("models", name), "EXAMPLE", Example())
+    return found
 
 
 def build(part: Part, frames: int, bands: int, outputs: int) -> nn.Module:
