@@ -80,13 +80,21 @@ class Clips(Strict):
     """How recordings become model inputs.
 
     Clips longer than `window_s` are cropped at random in training and covered by windows every `hop_s` in testing
-    (default: half a window), whose probabilities are averaged. Shorter ones are padded with silence (`pad`) or used
+    (default: half a window), whose probabilities are combined. Shorter ones are padded with silence (`pad`) or used
     at their own length (`keep`, for models that take any length).
+
+    `segments` says what a clip is: the `whole` recording; its first window (`crop-pad`); each of the consecutive
+    windows it is cut into (`cut-all`); or of those that all recordings of one speaker and target are cut into, joined
+    with `gap_s` of silence between them (`join-by-speaker`). See `earnest.segments`.
     """
 
     window_s: float = Field(1.0, gt=0)
     hop_s: float | None = Field(None, gt=0)
     short: Literal["pad", "keep"] = "pad"
+    segments: Literal["whole", "crop-pad", "cut-all", "join-by-speaker"] = Field(
+        "whole", exclude_if=lambda segments: segments == "whole"
+    )
+    gap_s: float = Field(0.5, ge=0, exclude_if=lambda seconds: seconds == 0.5)
 
     @property
     def hop(self) -> float:
@@ -127,7 +135,12 @@ class Training(Strict):
 
 
 class Recipe(Strict):
-    """Everything that decides a run's result, and nothing else."""
+    """Everything that decides a run's result, and nothing else.
+
+    `level` is what the score counts: clips, recordings or subjects (default: the task's own); `combine` is how the
+    probabilities of several windows, or of several clips of one recording or subject, become one. Keys that came after
+    the first recipes are left out of the hash at their defaults, so that runs made before keep theirs.
+    """
 
     name: str = "run"
     task: Part = Part(name="classification")
@@ -143,6 +156,8 @@ class Recipe(Strict):
     training: Training = Training()
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     primary: str | None = None
+    level: Literal["clip", "recording", "subject"] | None = None
+    combine: Literal["mean", "majority", "geometric"] = Field("mean", exclude_if=lambda rule: rule == "mean")
     twin: bool = False
     allow_leaks: str | None = None
 
