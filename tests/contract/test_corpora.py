@@ -48,7 +48,8 @@ def test_info(name: str) -> None:
     assert known.name == name
     for text in (known.title, known.licence, known.citation, known.home, known.protocol, known.task):
         assert text
-    assert known.embedded or known.downloads or name == "folder"
+    assert known.embedded or name == "folder" or bool(known.downloads) != bool(known.request)
+    assert known.layout or known.embedded or name == "folder"
     for file in known.downloads:
         assert file.url.startswith("https://")
         assert file.sha256 is None or len(file.sha256) == 64
@@ -107,8 +108,11 @@ def test_foreign_files_are_named(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if not info(name).embedded and name != "folder"])
 def test_wrong_folder(name: str, tmp_path: Path) -> None:
     audio.write(tmp_path / "holiday song.wav", np.zeros(800, dtype=np.float32) + 0.1, 8_000)
-    with pytest.raises(DataError, match="earnest fetch"):
+    with pytest.raises(DataError, match="earnest fetch") as caught:
         registry.load("corpora", name).build(tmp_path)
+    assert f"Expected: {info(name).layout}. Found: " in caught.value.message
+    assert "holiday song.wav" in caught.value.message
+    assert (caught.value.remedy or "").startswith(info(name).request)
 
 
 @pytest.mark.parametrize("name", sorted(REAL))

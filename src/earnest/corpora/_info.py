@@ -35,7 +35,8 @@ class CorpusInfo:
     """Name, licence, citation, source and known faults of a corpus.
 
     `protocol` is the evaluation its authors or its field prescribe; `embedded` corpora are made on the spot and need no
-    download; `synthetic` ones contain no human recordings.
+    download; `synthetic` ones contain no human recordings. `layout` says in a line what the folder looks like.
+    `request` says, for a corpus that no program may download, how one comes by it.
     """
 
     name: str
@@ -49,6 +50,8 @@ class CorpusInfo:
     task: str = "classification"
     embedded: bool = False
     synthetic: bool = False
+    layout: str = ""
+    request: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -64,12 +67,30 @@ def corpus_table(
     ------
     DataError : there are no rows, so the folder does not hold this corpus.
     """
+    bad_rows = tuple(bad_rows)
     if not rows:
-        raise DataError(f"{root} does not look like {info.title}.", f"Run: earnest fetch {info.name}")
+        raise wrong_layout(info, root, _summary(root, bad_rows))
     given = {"corpus": info.name, "licence": info.licence, **rows[0]}
     frame = pl.DataFrame(rows, infer_schema_length=None)
     frame = frame.with_columns(pl.lit(given[name]).alias(name) for name in given if name not in frame.columns)
-    return Table.from_frame(frame, info.name, root=root, info=info.as_dict(), bad_rows=tuple(bad_rows))
+    return Table.from_frame(frame, info.name, root=root, info=info.as_dict(), bad_rows=bad_rows)
+
+
+def wrong_layout(info: CorpusInfo, root: Path, found: str) -> DataError:
+    """The error for a folder that does not hold a corpus: what was expected, what was found, how to get the corpus."""
+    expected = f" Expected: {info.layout}." if info.layout else ""
+    remedy = f"{info.request} " if info.request else ""
+    return DataError(
+        f"{root} does not look like {info.title}.{expected} Found: {found}.", f"{remedy}Run: earnest fetch {info.name}"
+    )
+
+
+def _summary(root: Path, bad_rows: tuple[BadRow, ...]) -> str:
+    """What a folder without a single usable recording holds instead."""
+    if bad_rows:
+        return f"{len(bad_rows)} that do not fit, first {bad_rows[0].row}: {bad_rows[0].reason}"
+    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "") if names else "an empty folder"
 
 
 def write_tone(path: Path, rng: np.random.Generator, *, sample_rate: int = 8_000, seconds: float = 0.25) -> None:

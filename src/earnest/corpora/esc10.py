@@ -21,6 +21,7 @@ INFO = CorpusInfo(
     downloads=(Download(f"https://github.com/karolpiczak/ESC-10/archive/{_COMMIT}.zip", None, None, "zip"),),
     faults=(*FAULTS, "the clips of the ESC-10 repository are Ogg Vorbis, six of them not 5 s long (3.6 to 7.2 s)"),
     protocol="official: cross-validation over the five folds in `fold`",
+    layout="001 - Dog bark/FOLD-CLIP-TAKE.ogg, or ESC-50's audio/FOLD-CLIP-TAKE-TARGET.wav",
 )
 
 

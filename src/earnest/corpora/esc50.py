@@ -19,6 +19,7 @@ INFO = CorpusInfo(
     downloads=(Download("https://github.com/karolpiczak/ESC-50/archive/master.zip", None, None, "zip"),),
     faults=FAULTS,
     protocol="official: cross-validation over the five folds in `fold`",
+    layout="audio/FOLD-CLIP-TAKE-TARGET.wav, such as audio/1-100032-A-0.wav",
 )
 
 

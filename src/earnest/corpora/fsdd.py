@@ -28,6 +28,7 @@ INFO = CorpusInfo(
         "all takes of a speaker were trimmed by the same program and recorded with the same microphone",
     ),
     protocol="official: takes 0-4 for testing (speaker-dependent); for unseen speakers: leave-one-group-out by speaker",
+    layout="DIGIT_SPEAKER_TAKE.wav, such as recordings/7_jackson_32.wav",
 )
 
 _NAME = re.compile(r"(?P<label>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")

@@ -27,6 +27,7 @@ INFO = CorpusInfo(
         "neutral is spoken at one intensity only, so it has half as many clips as the other emotions",
     ),
     protocol="none official; unseen actors: group-k-fold or leave-one-group-out by speaker",
+    layout="Actor_01/03-01-01-01-01-01-01.wav (speech, audio only)",
 )
 
 # modality (03 audio only) - channel (01 speech) - emotion - intensity - statement - repetition - actor

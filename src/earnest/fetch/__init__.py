@@ -56,10 +56,16 @@ def fetch(name: str, *, data: Path | None = None, progress: Progress | None = No
     Raises
     ------
     RecipeError : no corpus has this name.
-    DataError : the corpus needs no download, the server cannot be reached, or a file is not what it should be.
+    DataError : the corpus needs no download or must be requested from its authors, the server cannot be reached, or a
+        file is not what it should be.
     StorageError : the disk is full or the place cannot be written.
     """
     info = corpora.info(name)
+    if info.request:
+        raise DataError(
+            f"{info.title} cannot be downloaded by a program ({info.licence}).",
+            f"{info.request} Then put it into {corpora.home_of(name, data)}, or name its folder with --data.",
+        )
     if info.embedded or not info.downloads:
         what = "is made on the spot" if info.embedded else "is your own"
         raise DataError(f"{name} {what}: there is nothing to download.", f"Use it at once: corpus={name}")
