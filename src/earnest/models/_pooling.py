@@ -99,7 +99,8 @@ class Attention(nn.Module):
 
     def weights(self, sequence: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Attention a (batch, frames, 1), which sums to 1 over valid frames."""
-        return softmax_over_frames(self.score(self.hidden(sequence).tanh()), lengths)
+        scores: torch.Tensor = self.score(self.hidden(sequence).tanh())
+        return softmax_over_frames(scores, lengths)
 
     def forward(self, sequence: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """(batch, frames, dim) to (batch, dim)."""
@@ -128,7 +129,8 @@ class PannsAttention(nn.Module):
         """(batch, frames, dim) to (batch, outputs), each value between 0 and 1."""
         sequence = blank_frames(sequence, lengths)
         weights = softmax_over_frames(self.attention(sequence).clamp(-CLAMP, CLAMP), lengths)
-        return (weights * self.value(sequence).sigmoid()).sum(dim=1)
+        pooled: torch.Tensor = (weights * self.value(sequence).sigmoid()).sum(dim=1)
+        return pooled
 
 
 _POOLINGS: dict[str, Callable[[int], nn.Module]] = {
