@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from earnest.errors import DataError
+from earnest.frontends._framing import Framing
 
 
 class FrontEnd(nn.Module):
@@ -19,12 +20,14 @@ class FrontEnd(nn.Module):
     sample_rate : samples per second (Hz) of the audio it takes.
     bands : width of the features (last axis of the output).
     min_samples : the shortest input it takes, in samples.
+    framing : how the audio is cut into frames, where each frame is a spectrum or made from one; else None.
     """
 
     config: Any
     sample_rate: int
     bands: int
     min_samples: int
+    framing: Framing | None = None
 
     def __init__(self, config: Any, sample_rate: int) -> None:
         super().__init__()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from earnest.frontends._framing import Positive
+from earnest.errors import RecipeError
+from earnest.frontends._framing import Framing, Positive
 
 LogKind = Literal["natural", "log10", "db", "none"]
 FACTORS = {"natural": 1.0, "log10": 1 / np.log(10), "db": 10 / np.log(10)}
@@ -37,6 +39,36 @@ class LogConfig:
     top_db: Positive | None = None
     offset: float = 0.0
     factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class DifferenceConfig:
+    """Which differences over time stand behind the static bands.
+
+    Parameters
+    ----------
+    order : 1 static, 2 with Δ, 3 with Δ and ΔΔ; the output has order × the static bands.
+    difference : `regression` (HTK, torchaudio) or `savgol` (librosa), see `Differences`.
+    difference_width : frames that a difference looks at, odd.
+    """
+
+    order: Literal[1, 2, 3] = 1
+    difference: Literal["regression", "savgol"] = "regression"
+    difference_width: Annotated[int, Field(ge=3)] = 9
+
+    def fewest_samples(self, framing: Framing) -> int:
+        """The shortest input that has enough frames for these differences.
+
+        Raises
+        ------
+        RecipeError : an even width.
+        """
+        if self.difference_width % 2 == 0:
+            raise RecipeError(f"difference_width must be odd, got {self.difference_width}.", "Try 5 or 9.")
+        if self.difference == "regression" or self.order == 1:
+            return framing.min_samples
+        longest = (self.difference_width - 1) * framing.hop + framing.window - framing.left - framing.right
+        return max(framing.min_samples, longest)
 
 
 class Compression(nn.Module):

@@ -27,6 +27,8 @@ class SpectralFrontEnd(FrontEnd):
     energy : give the tail each frame's energy as one more band.
     """
 
+    framing: Framing
+
     def __init__(
         self,
         config: Any,

@@ -27,7 +27,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Config(log_mel.Config):
-    """Filter bank numbers; see `FrameConfig`, `MelConfig` and `LogConfig` for what each means.
+    """Filter bank numbers; see `log_mel.Config` for what each means.
 
     `scale` brings audio in -1…1 to the range of 16-bit integers, in which Kaldi works. The default `floor` of 100 is
     about the energy that rounding to 16 bits leaves in a band; below it, features would follow rounding, not sound.
@@ -48,7 +48,7 @@ class Config(log_mel.Config):
 
 
 class FrontEnd(log_mel.FrontEnd):
-    """(batch, samples) → (batch, frames, bands), frame t from sample t × hop on.
+    """(batch, samples) → (batch, frames, order × bands), frame t from sample t × hop on.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Log-mel spectrogram: energies in bands that are spaced like hearing."""
+"""Log-mel spectrogram: energies in bands that are spaced like hearing; alone, with Δ, or with Δ and ΔΔ."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from earnest.frontends._compression import Compression, LogConfig
+from torch import nn
+
+from earnest.frontends._compression import Compression, DifferenceConfig, Differences, LogConfig
 from earnest.frontends._framing import FrameConfig, Framing
 from earnest.frontends._mel import MelConfig, mel_filters
 from earnest.frontends._spectral import SpectralFrontEnd
@@ -71,19 +73,27 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Config(LogConfig, MelConfig, FrameConfig):
-    """A log-mel spectrogram's numbers; see `FrameConfig`, `MelConfig` and `LogConfig` for what each means."""
+class Config(DifferenceConfig, LogConfig, MelConfig, FrameConfig):
+    """A log-mel spectrogram's numbers.
+
+    `FrameConfig`, `MelConfig`, `LogConfig` and `DifferenceConfig` say what each means.
+    """
 
 
 class FrontEnd(SpectralFrontEnd):
-    """(batch, samples) → (batch, frames, bands).
+    """(batch, samples) → (batch, frames, order × bands): static bands first, then Δ, then ΔΔ.
 
     Raises
     ------
-    RecipeError : the numbers do not fit together at this sample rate.
+    RecipeError : the numbers do not fit together at this sample rate, or an even width.
     """
 
     def __init__(self, config: Config, sample_rate: int) -> None:
         framing = Framing.of(config, sample_rate)
+        shortest = config.fewest_samples(framing)
         filters = mel_filters(config, sample_rate, framing.n_fft)
-        super().__init__(config, sample_rate, framing, filters, Compression(config), config.bands)
+        tail: nn.Module = Compression(config)
+        if config.order > 1:
+            tail = nn.Sequential(tail, Differences(config.order, config.difference_width, config.difference))
+        super().__init__(config, sample_rate, framing, filters, tail, config.order * config.bands)
+        self.min_samples = shortest

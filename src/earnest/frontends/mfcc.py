@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import Field
 from torch import nn
 
 from earnest.errors import RecipeError
@@ -29,14 +28,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Config(log_mel.Config):
-    """The numbers of cepstral coefficients; see `FrameConfig`, `MelConfig` and `LogConfig` for the log-mel part.
+    """The numbers of cepstral coefficients; see `log_mel.Config` for the log-mel part and the differences.
 
     Parameters
     ----------
     n_mfcc : coefficients kept, from 0 on (orthonormal DCT-II of the log-mel bands).
-    order : 1 static, 2 with Δ, 3 with Δ and ΔΔ; the output has order × n_mfcc bands.
-    difference : `regression` (HTK, torchaudio) or `savgol` (librosa), see `Differences`.
-    difference_width : frames that a difference looks at, odd.
     lifter : L in 1 + L / 2 × sin(π (n + lifter_offset) / L); 0 leaves the coefficients as they are.
     lifter_offset : 0 in Kaldi and HTK, 1 in librosa.
     energy : put the frame's log energy in the place of coefficient 0 (Kaldi).
@@ -44,9 +40,6 @@ class Config(log_mel.Config):
 
     bands: Count = 40
     n_mfcc: Count = 20
-    order: Literal[1, 2, 3] = 1
-    difference: Literal["regression", "savgol"] = "regression"
-    difference_width: Annotated[int, Field(ge=3)] = 9
     lifter: NotNegative = 0.0
     lifter_offset: Literal[0, 1] = 0
     energy: bool = False
@@ -91,12 +84,9 @@ class FrontEnd(SpectralFrontEnd):
                 f"{config.n_mfcc} coefficients (n_mfcc) cannot come out of {config.bands} mel bands (bands).",
                 f"Set n_mfcc to at most {config.bands}, or bands to at least {config.n_mfcc}.",
             )
-        if config.difference_width % 2 == 0:
-            raise RecipeError(f"difference_width must be odd, got {config.difference_width}.", "Try 5 or 9.")
         framing = Framing.of(config, sample_rate)
+        shortest = config.fewest_samples(framing)
         filters = mel_filters(config, sample_rate, framing.n_fft)
         bands = config.order * config.n_mfcc
         super().__init__(config, sample_rate, framing, filters, Cepstrum(config), bands, energy=config.energy)
-        if config.difference == "savgol" and config.order > 1:
-            longest = (config.difference_width - 1) * framing.hop + framing.window - framing.left - framing.right
-            self.min_samples = max(self.min_samples, longest)
+        self.min_samples = shortest

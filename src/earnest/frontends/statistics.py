@@ -12,7 +12,7 @@ from torch import nn
 from earnest.errors import RecipeError
 from earnest.frontends import FrontEnd as Base
 from earnest.frontends import build
-from earnest.frontends._spectral import SpectralFrontEnd
+from earnest.frontends._framing import Framing
 from earnest.recipe import Part
 
 CEPSTRUM = Part(name="mfcc", options={"order": 3})
@@ -118,9 +118,9 @@ def _percentile(ordered: torch.Tensor, count: torch.Tensor, percent: float) -> t
 class Activity(nn.Module):
     """Which frames lie between the first and the last sample that is not exactly zero; (batch, frames) of 0 and 1."""
 
-    def __init__(self, inner: SpectralFrontEnd, skip_padding: bool) -> None:
+    def __init__(self, framing: Framing, skip_padding: bool) -> None:
         super().__init__()
-        self.framing, self.skip_padding = inner.framing, skip_padding
+        self.framing, self.skip_padding = framing, skip_padding
 
     def forward(self, audio: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """All frames count where the whole clip is zero."""
@@ -163,17 +163,17 @@ class FrontEnd(Base):
     def __init__(self, config: Config, sample_rate: int) -> None:
         super().__init__(config, sample_rate)
         inner = build(config.of, sample_rate)
-        if not isinstance(inner, SpectralFrontEnd):
+        if inner.framing is None:
             raise RecipeError(
                 f"statistics of {config.of.name!r} cannot be taken: it has no spectral frames.",
-                "Choose of: spectrogram, log_mel, fbank or mfcc.",
+                "Choose of: spectrogram, log_mel, fbank, mfcc, or a stack of them.",
             )
         if config.per_band == 0:
             raise RecipeError("statistics: no statistic is asked for.", "Example: functionals: [mean, std]")
         self.inner = inner
         self.bands = inner.bands * config.per_band
         self.min_samples = inner.min_samples
-        self.described = Described(inner, Activity(inner, config.skip_padding), Summary(config))
+        self.described = Described(inner, Activity(inner.framing, config.skip_padding), Summary(config))
 
     def frames_for(self, samples: int) -> int:
         """Always one."""
