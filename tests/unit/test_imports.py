@@ -25,9 +25,10 @@ ORDER = (
     {"tasks"},
     {"training"},
     {"reporting", "shipping"},
-    {"provenance", "units", "results", "comparison"},
+    {"provenance", "units", "results", "comparison", "segments", "levels"},
     {"journey"},
-    {"doctor", "demo"},
+    {"grid"},
+    {"tabulation", "doctor", "demo"},
     {"cli"},
     {"__main__"},
 )

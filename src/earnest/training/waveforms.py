@@ -17,6 +17,7 @@ from earnest.errors import AudioError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.table import Table
 
+SAMPLES, SPANS = "waveforms.f32", "waveforms.json"
 THREADS, SLICE_CLIPS = 2, 32
 Clip = tuple[str, float | None, float | None]
 """A clip's file, and where in it the clip begins and ends in seconds."""
@@ -29,27 +30,38 @@ class Waveforms:
     Attributes
     ----------
     samples : (all samples,) float32, memory-mapped.
-    offsets : (clips + 1,) int64; clip i is samples[offsets[i]:offsets[i + 1]].
+    spans : (clips, 2) int64; clip i is samples[spans[i, 0]:spans[i, 1]]. Clips may lie in any order in the file.
     sample_rate : Hz.
     """
 
     samples: np.ndarray
-    offsets: np.ndarray
+    spans: np.ndarray
     sample_rate: int
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.spans)
 
     def __getitem__(self, row: int) -> np.ndarray:
         """The samples of one clip, read-only."""
-        return self.samples[self.offsets[row] : self.offsets[row + 1]]
+        start, stop = self.spans[row]
+        return self.samples[start:stop]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The samples of every clip, (clips,) int64."""
+        return np.asarray(self.spans[:, 1] - self.spans[:, 0])
 
     @classmethod
     def open(cls, directory: Path) -> Waveforms:
-        """Map the file that `decode` wrote."""
-        shape = json.loads((directory / "waveforms.json").read_text(encoding="utf-8"))
-        samples = np.memmap(directory / "waveforms.f32", dtype=np.float32, mode="r")
-        return cls(samples, np.asarray(shape["offsets"], dtype=np.int64), int(shape["sample_rate"]))
+        """Map the file that `decode` wrote, with the spans that were written last."""
+        shape = json.loads((directory / SPANS).read_text(encoding="utf-8"))
+        samples = np.memmap(directory / SAMPLES, dtype=np.float32, mode="r")
+        return cls(samples, np.asarray(shape["spans"], dtype=np.int64).reshape(-1, 2), int(shape["sample_rate"]))
+
+
+def write_spans(directory: Path, spans: np.ndarray, sample_rate: int) -> None:
+    """Say where in the file each clip lies; `spans` has the shape (clips, 2)."""
+    atomic_write_text(directory / SPANS, json.dumps({"sample_rate": sample_rate, "spans": spans.tolist()}))
 
 
 def decode(
@@ -77,7 +89,7 @@ def decode(
     def read_slice(slice_: list[tuple[int, Clip]]) -> list[audio.Recording | AudioError]:
         return [read(*clip) for _, clip in slice_]
 
-    place = directory / "waveforms.f32"
+    place = directory / SAMPLES
     with ThreadPoolExecutor(THREADS) as pool, atomic_path(place) as part_path, part_path.open("wb") as stream:
         # In parts, so that decoded audio waiting to be written stays bounded; in slices, since threads that hand over
         # clip by clip spend a third of their time waiting for each other.
@@ -96,5 +108,5 @@ def decode(
                 stream.write(np.ascontiguousarray(result.samples, dtype=np.float32).tobytes())
                 offsets.append(offsets[-1] + len(result.samples))
                 kept.append(row)
-    atomic_write_text(directory / "waveforms.json", json.dumps({"sample_rate": sample_rate, "offsets": offsets}))
+    write_spans(directory, np.stack([offsets[:-1], offsets[1:]], axis=1), sample_rate)
     return (table if len(kept) == len(table) else table.rows(np.array(kept, dtype=np.int64))), verdicts
