@@ -12,24 +12,33 @@ from earnest import __version__
 from earnest.recipe import Recipe
 from earnest.splits import Folds
 from earnest.table import Table
-from earnest.tasks import Task
+from earnest.tasks import Task, groups_of
 from earnest.units import Unit
 
 RESAMPLING_SEED = 0
 
 
-def gather(units: Sequence[Unit], table: Table, column: str, labels: Sequence[str]) -> pl.DataFrame:
+def gather(
+    units: Sequence[Unit], table: Table, task: Task, targets: np.ndarray, labels: Sequence[str], group: str | None
+) -> pl.DataFrame:
     """One row per test clip, fold and seed.
+
+    Parameters
+    ----------
+    targets : (clips, outputs), the encoded targets of all rows of the table.
+    group : the column that intervals resample; kept where it is neither speaker nor source.
 
     Returns
     -------
-    Columns id, fold, seed, speaker, source, target, prediction, and scores: a list in the order of `labels`.
+    Columns id, fold, seed, speaker, source, target and prediction (in words), and two lists in the order of `labels`:
+    targets, the encoded target, and scores. What the two hold is said by the task's `kind`.
     """
     parts = []
+    own = {group} - {None, "speaker", "source"}
     for unit in units:
         rows = list(unit.test)
         scores = np.load(unit.directory / "predictions.npy")
-        frame = table.frame[rows]
+        frame, truth = table.frame[rows], targets[rows]
         parts.append(
             pl.DataFrame(
                 {
@@ -38,18 +47,20 @@ def gather(units: Sequence[Unit], table: Table, column: str, labels: Sequence[st
                     "seed": pl.Series([unit.seed] * len(rows), dtype=pl.Int64),
                     "speaker": frame["speaker"],
                     "source": frame["source"],
-                    "target": frame[column].cast(pl.String),
-                    "prediction": pl.Series([labels[index] for index in scores.argmax(1)], dtype=pl.String),
+                    "target": pl.Series(task.tell(truth, labels), dtype=pl.String),
+                    "prediction": pl.Series(task.decide(scores, labels), dtype=pl.String),
+                    "targets": pl.Series(truth.tolist(), dtype=pl.List(pl.Float64)),
                     "scores": pl.Series(scores.tolist(), dtype=pl.List(pl.Float64)),
+                    **{name: frame[name].cast(pl.String) for name in own if name},
                 }
             )
         )
     return pl.concat(parts)
 
 
-def group_column(table: Table, recipe: Recipe) -> str | None:
+def group_column(table: Table, recipe: Recipe, task: Task) -> str | None:
     """The column whose values are resampled for intervals: the split's first group, else speaker, else source."""
-    wanted = (*(recipe.split.group or ()), "speaker", "source")
+    wanted = (*(groups_of(task, recipe.split.group, table) or ()), "speaker", "source")
     return next((name for name in wanted if table.has(name)), None)
 
 
@@ -70,9 +81,9 @@ def summarise(
     primary = recipe.primary or task.primary
     metric = task.metrics[primary]
     by_seed = [part.sort("id", "fold") for _, part in sorted(predictions.group_by("seed"), key=lambda item: item[0])]
-    targets = _targets(by_seed[0], names)
+    targets = _targets(by_seed[0])
     scores = [np.array(part["scores"].to_list()) for part in by_seed]
-    column = group_column(table, recipe)
+    column = group_column(table, recipe, task)
     groups = _groups(by_seed[0], table, column)
     value, interval = task.judge(targets, scores, groups, primary, np.random.default_rng(RESAMPLING_SEED))
     per_seed = [metric(targets, seed) for seed in scores]
@@ -80,6 +91,7 @@ def summarise(
 
     result: dict[str, Any] = {
         "task": task.name,
+        "kind": task.kind,
         "name": recipe.name,
         "corpus": table.name,
         "protocol": folds.protocol,
@@ -92,7 +104,7 @@ def summarise(
         "n_groups": _count(groups, by_seed[0]),
         "group": column,
         "labels": names,
-        "folds": _folds(predictions, records, names, task, primary, table, column),
+        "folds": _folds(predictions, records, task, primary, table, column),
         "metrics": _mean(summaries),
         "seeds": {
             "n": len(per_seed),
@@ -101,13 +113,15 @@ def summarise(
             "scores": per_seed,
         },
         "leaky": folds.leaky,
-        "notes": list(folds.notes),
+        "notes": [*folds.notes, *(task.notes(table) if task.notes else ())],
         "parameters": max(record["parameters"] for record in records),
         "training_seconds": round(sum(record["seconds"] for record in records), 1),
         "recipe_hash": recipe.hash,
         "data_hash": table.hash,
         "earnest": __version__,
     }
+    if task.details:
+        result["details"] = task.details(targets, scores, groups, names, np.random.default_rng(RESAMPLING_SEED))
     parity = [record["parity"] for record in records if "parity" in record]
     if parity:
         result["parity"] = {
@@ -118,9 +132,9 @@ def summarise(
     return result
 
 
-def _targets(part: pl.DataFrame, names: list[str]) -> np.ndarray:
-    place = {name: index for index, name in enumerate(names)}
-    return np.eye(len(names), dtype=np.float32)[[place[name] for name in part["target"].to_list()]]
+def _targets(part: pl.DataFrame) -> np.ndarray:
+    """(clips, outputs) float32, as the task encoded them."""
+    return np.array(part["targets"].to_list(), dtype=np.float32)
 
 
 def _groups(part: pl.DataFrame, table: Table, column: str | None) -> np.ndarray | None:
@@ -138,7 +152,6 @@ def _count(groups: np.ndarray | None, part: pl.DataFrame) -> int:
 def _folds(
     predictions: pl.DataFrame,
     records: Sequence[dict[str, Any]],
-    names: list[str],
     task: Task,
     primary: str,
     table: Table,
@@ -151,7 +164,7 @@ def _folds(
         scores = np.array(part["scores"].to_list())
         groups = _groups(part, table, column)
         rng = np.random.default_rng(RESAMPLING_SEED)
-        value, interval = task.judge(_targets(part, names), [scores], groups, primary, rng)
+        value, interval = task.judge(_targets(part), [scores], groups, primary, rng)
         folds.append(
             {
                 "name": record["fold"],

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from earnest.reporting.wording import count, interval_of, listing, many, metric_name, number, percent, plural
+from earnest.reporting.wording import (
+    GUESSES,
+    count,
+    interval_of,
+    listing,
+    many,
+    metric_name,
+    number,
+    plural,
+    score_bare,
+    score_text,
+)
 
 Standing = Literal["honest", "unproven", "void", "unscored"]
 
@@ -59,12 +70,10 @@ def is_void(scores: Mapping[str, Any]) -> bool:
 
 
 def best_guess(scores: Mapping[str, Any]) -> tuple[float | None, str]:
-    """The better of the two trivial baselines, and what one does to get it."""
+    """The best of the trivial baselines, and what one does to get it."""
     baseline = scores.get("baseline") or {}
-    majority, chance = number(baseline.get("majority")), number(baseline.get("chance"))
-    if majority is not None and (chance is None or majority >= chance):
-        return majority, "always guessing the most frequent class"
-    return chance, "guessing at random"
+    found = [(value, how) for key, (_, how) in GUESSES.items() if (value := number(baseline.get(key))) is not None]
+    return max(found, key=lambda guess: guess[0], default=(None, GUESSES["chance"][1]))
 
 
 def group_noun(scores: Mapping[str, Any]) -> str | None:
@@ -98,8 +107,10 @@ def _where(scores: Mapping[str, Any]) -> str:
 def _does(scores: Mapping[str, Any]) -> str:
     """What the model does how well, in the words of the primary metric."""
     clips, classes = int(scores.get("n_clips") or 0), len(scores.get("labels") or ())
-    primary, score = scores.get("primary", "accuracy"), percent(scores.get("score"))
-    over = f" over {many(classes, 'class')}" if classes else ""
+    primary = scores.get("primary", "accuracy")
+    score = score_text(primary, scores.get("score"))
+    noun = {"tags": "tag", "values": "dimension"}.get(str(scores.get("kind")), "class")
+    over = f" over {many(classes, noun)}" if classes else ""
     if primary == "accuracy":
         return f"labels {score} of {many(clips, 'clip')} correctly"
     if primary == "uar":
@@ -114,7 +125,8 @@ def _uncertainty(scores: Mapping[str, Any]) -> str:
     mean = f"mean of {count(runs)} seeds; " if runs > 1 else ""
     if interval is None:
         return f"{mean}no interval"
-    return f"{mean}95 % interval {100 * interval[0]:.1f}–{100 * interval[1]:.1f}{_basis(scores)}"
+    low, high = (score_bare(scores.get("primary"), bound) for bound in interval)
+    return f"{mean}95 % interval {low}–{high}{_basis(scores)}"
 
 
 def _basis(scores: Mapping[str, Any]) -> str:
@@ -133,13 +145,12 @@ def _against_guessing(scores: Mapping[str, Any]) -> str:
     score = number(scores.get("score"))
     if guess is None or score is None:
         return "no baseline was computed."
+    gives = score_text(scores.get("primary"), guess)
     if standing(scores) == "honest":
-        return f"{how} gives {percent(guess)}."
+        return f"{how} gives {gives}."
     if score <= guess:
-        return f"that is no better than {how}, which gives {percent(guess)}."
-    return (
-        f"the interval reaches down to what {how} gives ({percent(guess)}), so this does not show that it has learned."
-    )
+        return f"that is no better than {how}, which gives {gives}."
+    return f"the interval reaches down to what {how} gives ({gives}), so this does not show that it has learned."
 
 
 def _void(scores: Mapping[str, Any]) -> str:

@@ -13,6 +13,20 @@ METRIC_NAMES: Mapping[str, str] = {
     "macro_f1": "macro F1",
     "log_loss": "log loss",
     "calibration_error": "calibration error",
+    "map": "mean average precision (mAP)",
+    "auc": "area under the ROC curve (AUC)",
+    "micro_f1": "micro F1",
+    "ccc": "concordance correlation (CCC)",
+    "pearson": "Pearson correlation",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+}
+PLAIN_METRICS = frozenset({"ccc", "pearson", "rmse", "mae", "log_loss"})  # never written in per cent
+GUESSES: Mapping[str, tuple[str, str]] = {  # a baseline's name, and what one does to get it
+    "majority": ("Most frequent class", "always guessing the most frequent class"),
+    "prevalence": ("Prevalence", "giving every clip each tag's share of the clips"),
+    "mean": ("Mean", "always answering the mean of the training rows"),
+    "chance": ("Chance", "guessing at random"),
 }
 
 DASH = "–"
@@ -45,9 +59,27 @@ def hundredths(value: Any, digits: int = 1) -> str:
     return DASH if share is None else f"{100 * share:.{digits}f}"
 
 
+def score_text(metric: Any, value: Any) -> str:
+    """A score in its own manner: proportions as `87.3 %`, correlations and errors as `0.634`."""
+    return percent(value) if str(metric) not in PLAIN_METRICS else score_bare(metric, value)
+
+
+def score_bare(metric: Any, value: Any) -> str:
+    """A score without its per cent sign: `87.3` or `0.634`."""
+    if str(metric) not in PLAIN_METRICS:
+        return hundredths(value)
+    found = number(value)
+    return DASH if found is None else f"{found:.3f}"
+
+
 def points(difference: float) -> str:
     """A difference of two proportions as `11.2 points`, without its sign."""
     return f"{abs(100 * difference):.1f} points"
+
+
+def score_points(metric: Any, difference: float) -> str:
+    """A difference of two scores without its sign: `11.2 points`, or `0.112` of what is not in per cent."""
+    return points(difference) if str(metric) not in PLAIN_METRICS else f"{abs(difference):.3f}"
 
 
 def count(value: int) -> str:

@@ -11,6 +11,7 @@ Nothing in a bundle is used before its hash has been checked.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from earnest.files import sha256_file
 FORMAT = 1
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
+TAG_THRESHOLD = 0.5  # from here on a tag is given, where a bundle has no threshold of its own for it
+
+Kind = Literal["classes", "tags", "values"]
 
 _AGAIN = "Copy the bundle again from where it came, or make it again with `earnest export`."
 
@@ -40,7 +44,10 @@ class Bundle:
     window_samples, hop_samples : length of one model input, and the distance between the starts of two, in samples.
     short : what is done with clips shorter than a window: `pad` them with zeros on both sides, or `keep` their length.
     min_samples : with `keep`, clips shorter than this are filled up with zeros at the end.
-    thresholds : label → smallest score that counts as an event in a stream; labels without one always count.
+    kind : what a row of scores says: `classes`, the probabilities of labels of which one is right; `tags`, those of
+        labels of which any number is right; `values`, one number per label, in the unit of the training targets.
+    thresholds : label → smallest score that counts as an event in a stream; labels without one always count, and tags
+        without one from 0.5 on, in recordings as in streams.
     frontend : the numbers of the front end inside the model, for the reader.
     recipe_hash, data_hash : SHA-256 of the recipe and of the clip table that the model was trained from.
     scores : model file → its score with interval, primary metric, protocol, number of clips.
@@ -59,6 +66,7 @@ class Bundle:
     name: str = ""
     task: str = "classification"
     shape: str = "clip"
+    kind: Kind = "classes"
     thresholds: Mapping[str, float] = field(default_factory=dict)
     frontend: Mapping[str, Any] = field(default_factory=dict)
     recipe_hash: str = ""
@@ -87,6 +95,12 @@ class Bundle:
         for name in bundle.files:
             _check_file(bundle, name)
         return bundle
+
+    def threshold(self, label: str) -> float:
+        """The smallest score with which a label counts."""
+        if self.kind == "values":
+            return -math.inf
+        return float(self.thresholds.get(label, TAG_THRESHOLD if self.kind == "tags" else 0.0))
 
     def path(self, name: str = MODEL) -> Path:
         """Where one of the bundle's files lies.
@@ -184,6 +198,7 @@ _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (lambda value: isinstance(value, str), "text"),
     "task": (lambda value: isinstance(value, str), "text"),
     "shape": (lambda value: isinstance(value, str), "text"),
+    "kind": (lambda value: value in ("classes", "tags", "values"), "'classes', 'tags' or 'values'"),
     "thresholds": (
         lambda value: isinstance(value, dict) and all(_number(score) for score in value.values()),
         "labels with a number each",

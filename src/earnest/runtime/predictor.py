@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from earnest import audio
 from earnest.errors import AudioError
-from earnest.runtime.bundle import MODEL, Bundle
+from earnest.runtime.bundle import MODEL, Bundle, Kind
 from earnest.runtime.graph import Graph
 
 
@@ -27,10 +27,13 @@ class Prediction:
     Attributes
     ----------
     file : the recording, as it was given.
-    label : the label with the highest score.
-    scores : label → probability, from 0 to 1, in the bundle's order; they add up to 1.
+    label : the label with the highest score (which for tags may lie below its threshold); "" for values.
+    scores : label → score, in the bundle's order: probabilities that add up to 1 for classes, probabilities from 0 to 1
+        of their own for tags, numbers in the target's unit for values.
     seconds : how long reading and predicting took.
     remark : what is to be said about the file: what was wrong with it and repaired, or that it is silent; else None.
+    labels : the tags whose score reaches its threshold, likeliest first; the one label for classes; none for values.
+    kind : what the scores say, as in the bundle.
     """
 
     file: str
@@ -38,10 +41,20 @@ class Prediction:
     scores: dict[str, float]
     seconds: float
     remark: str | None = None
+    labels: tuple[str, ...] = ()
+    kind: Kind = "classes"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `remark` only where there is something to say."""
-        values = {"file": self.file, "label": self.label, "scores": self.scores, "seconds": self.seconds}
+        """Plain values for JSON: `label` and `scores` for classes, `labels` and `scores` for tags, `values` for values.
+
+        `remark` stands there only where there is something to say.
+        """
+        said: dict[str, dict[str, Any]] = {
+            "classes": {"label": self.label, "scores": self.scores},
+            "tags": {"labels": list(self.labels), "scores": self.scores},
+            "values": {"values": self.scores},
+        }
+        values = {"file": self.file, **said[self.kind], "seconds": self.seconds}
         return values if self.remark is None else {**values, "remark": self.remark}
 
 
@@ -129,13 +142,19 @@ class Predictor:
         return total / len(starts)
 
     def _prediction(self, file: str, scores: npt.NDArray[np.float64], began: float, remark: str | None) -> Prediction:
-        labels = self.bundle.labels
+        names, kind = self.bundle.labels, self.bundle.kind
+        best = names[int(scores.argmax())] if kind != "values" else ""
+        given: tuple[str, ...] = (best,) if kind == "classes" else ()
+        if kind == "tags":
+            given = tuple(names[i] for i in np.argsort(-scores) if scores[i] >= self.bundle.threshold(names[i]))
         return Prediction(
             file=file,
-            label=labels[int(scores.argmax())],
-            scores=dict(zip(labels, scores.tolist(), strict=True)),
+            label=best,
+            scores=dict(zip(names, scores.tolist(), strict=True)),
             seconds=time.perf_counter() - began,
             remark=remark,
+            labels=given,
+            kind=kind,
         )
 
 

@@ -23,10 +23,13 @@ from earnest.runtime.predictor import as_audio
 class Event:
     """What the model says about one window of a stream.
 
+    A window makes one event for classes, one for each tag that reaches its threshold, and one for each value.
+
     Attributes
     ----------
     start_s, end_s : where the window lies, in seconds since the start of the stream.
-    label, score : the label with the highest score, and that score.
+    label, score : the label with the highest score, and that score; or a tag and its probability; or the name of a
+        value and the number, in the unit of the training targets.
     """
 
     start_s: float
@@ -48,13 +51,14 @@ class Streamer:
     ----------
     bundle : a bundle, or the path of one.
     threshold : smallest score that makes an event, from 0 to 1. None: the bundle's own threshold for the label, and
-        where it has none, every window makes an event.
+        where it has none, every window makes an event (tags: from a score of 0.5 on).
     threads : threads for the model, at least 1.
     model : which of the bundle's model files to run.
 
     Raises
     ------
-    BundleError : the bundle is missing, damaged, of a newer format, or does not load; the threshold is out of range.
+    BundleError : the bundle is missing, damaged, of a newer format, or does not load; the threshold is out of range, or
+        there is one and the bundle gives values.
 
     Examples
     --------
@@ -73,10 +77,11 @@ class Streamer:
         if threshold is not None and not 0 <= threshold <= 1:
             raise BundleError(f"a threshold is a score from 0 to 1, got {threshold}.", "Scores are probabilities.")
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        if threshold is not None and self.bundle.kind == "values":
+            raise BundleError(f"{self.bundle.directory} gives values, which have no threshold.", "Leave it out.")
         self._graph = Graph(self.bundle, threads, model)
-        thresholds = self.bundle.thresholds
         self._thresholds = [
-            thresholds.get(label, 0.0) if threshold is None else threshold for label in self.bundle.labels
+            self.bundle.threshold(label) if threshold is None else threshold for label in self.bundle.labels
         ]
         # A ring of one window: sample number i of the stream lies at i modulo the window.
         self._ring = np.zeros(self.bundle.window_samples, dtype=np.float32)
@@ -137,10 +142,11 @@ class Streamer:
         at = (self._fed - length) % size
         window = np.concatenate((self._ring[at:], self._ring[:at])) if length == size else self._ring[:length].copy()
         scores = self._graph.scores(window)
-        best = int(scores.argmax())
+        said = [int(scores.argmax())] if self.bundle.kind == "classes" else range(len(scores))
         start, self._last_end = self._fed - length, self._fed
-        score = float(scores[best])
-        if score < self._thresholds[best]:
-            return []
         rate = self.bundle.sample_rate
-        return [Event(start / rate, self._fed / rate, self.bundle.labels[best], score)]
+        return [
+            Event(start / rate, self._fed / rate, self.bundle.labels[index], float(scores[index]))
+            for index in said
+            if float(scores[index]) >= self._thresholds[index]
+        ]

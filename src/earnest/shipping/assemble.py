@@ -15,6 +15,7 @@ from typing import Any
 from earnest import frontends
 from earnest.errors import DataError, did_you_mean
 from earnest.recipe import Recipe
+from earnest.reporting.wording import score_text
 from earnest.shipping.bundle import write_bundle
 from earnest.table import Table
 from earnest.training.inputs import Inputs
@@ -64,6 +65,7 @@ def assemble_bundle(
         model_file=run / f"fold-{chosen['name']}" / "model.onnx",
         name=recipe.name,
         task=recipe.task.name,
+        kind=scores.get("kind", "classes"),
         labels=scores["labels"],
         sample_rate=recipe.sample_rate,
         window_samples=inputs.window,
@@ -106,9 +108,10 @@ def note(scores: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
     count = len({fold["name"] for fold in scores["folds"]})
     parts = []
     if count > 1:
+        overall = score_text(scores["primary"], scores["score"])
         parts.append(
             f"This is the model of fold {chosen['name']}, scored on that fold's test clips; over all {count} folds the "
-            f"recipe scored {100 * scores['score']:.1f} %, which is what to expect on new recordings."
+            f"recipe scored {overall}, which is what to expect on new recordings."
         )
     if scores.get("leaky"):
         parts.append("The score is void: training and test rows were drawn without regard to groups.")

@@ -16,7 +16,7 @@ import earnest
 from earnest.errors import BundleError
 from earnest.files import atomic_path, atomic_write_text, sha256_file, storage_error
 from earnest.recipe import Part
-from earnest.runtime.bundle import FORMAT, MANIFEST, MODEL, Bundle
+from earnest.runtime.bundle import FORMAT, MANIFEST, MODEL, Bundle, Kind
 from earnest.shipping.card import model_card
 
 CARD = "README.md"
@@ -36,7 +36,8 @@ class Facts(TypedDict):
     scores : file in the bundle → `score`, `interval`, `primary`, `protocol`, `n_clips`, `note`, and, where known,
         `baseline`, `n_groups`, `group`, `interval_method`, `all_folds`; `void` true where the split leaked.
     licences : one mapping per corpus trained on: `corpus`, `title`, `licence`, `citation`, `home`, as far as known.
-    task, shape : the task's name and the shape of the model's output; default `classification` and `clip`.
+    task, shape, kind : the task's name, the shape of the model's output, and what a row of it says; default
+        `classification`, `clip` and `classes`.
     thresholds : label → smallest score of an event in a stream; default none.
     """
 
@@ -54,6 +55,7 @@ class Facts(TypedDict):
     licences: Sequence[Mapping[str, Any]]
     task: NotRequired[str]
     shape: NotRequired[str]
+    kind: NotRequired[Kind]
     thresholds: NotRequired[Mapping[str, float]]
 
 
@@ -102,7 +104,7 @@ def write_bundle(
 
 def _manifest(facts: Facts) -> dict[str, Any]:
     """The facts as plain values for JSON, in a fixed order."""
-    given: dict[str, Any] = {"task": "classification", "shape": "clip", "thresholds": {}, **facts}
+    given: dict[str, Any] = {"task": "classification", "shape": "clip", "kind": "classes", "thresholds": {}, **facts}
     for key in ("thresholds", "frontend"):
         given[key] = dict(given[key])
     given["labels"] = list(given["labels"])

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import BundleError
-from earnest.runtime.bundle import Bundle
+from earnest.runtime.bundle import TAG_THRESHOLD, Bundle, Kind
 from earnest.runtime.predictor import Predictor
 
 LIMIT = 1e-4
+NEAR_THRESHOLD = 1e-5  # so near to its threshold a tag's score may fall on either side by rounding alone
 
 
 class Inputs(Protocol):
@@ -41,8 +42,10 @@ class Parity:
     Attributes
     ----------
     clips : how many clips were compared.
-    same_decisions : for how many of them both name the same label.
-    largest_difference : the largest difference between two probabilities of the same clip and label.
+    same_decisions : for how many of them both answer the same: the most probable label, the same tags, or for values
+        numbers within the limit.
+    largest_difference : the largest difference between two scores of the same clip and label; above one, relative to
+        the score, so that the unit of a value does not matter.
     """
 
     clips: int
@@ -51,7 +54,7 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Every decision is the same, and no probability differs by more than 1e-4."""
+        """Every decision is the same, and no score differs by more than 1e-4."""
         return self.same_decisions == self.clips and self.largest_difference <= LIMIT
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,6 +68,7 @@ def check_parity(
     audio: Callable[[int], npt.NDArray[np.float32]],
     inputs: Inputs,
     *,
+    kind: Kind = "classes",
     threads: int = 1,
 ) -> Parity:
     """Run the exported file over every clip and compare with the scored probabilities.
@@ -72,9 +76,10 @@ def check_parity(
     Parameters
     ----------
     path : the exported ONNX file.
-    expected : (clips, labels), the scored model's probabilities, in the order of `audio`.
+    expected : (clips, labels), the scored model's scores, in the order of `audio`.
     audio : clip number → samples (samples,) float32 at the model's rate, in full length.
     inputs : the windows that the scored model was given.
+    kind : what a row of scores says, as in `earnest.runtime.Bundle`.
     threads : threads for the exported file.
 
     Raises
@@ -92,18 +97,30 @@ def check_parity(
         hop_samples=inputs.hop,
         short=inputs.short,
         min_samples=inputs.smallest,
+        kind=kind,
         files={path.name: {}},
     )
     predictor = Predictor(bundle, threads, model=path.name)
     same, largest = 0, 0.0
     for clip in range(clips):
         scores = predictor.probabilities(np.asarray(audio(clip), dtype=np.float32), f"clip {clip}")
-        same += int(scores.argmax() == expected[clip].argmax())
-        largest = max(largest, _difference(scores, expected[clip]))
+        difference = _difference(scores, expected[clip])
+        same += int(difference <= LIMIT if kind == "values" else same_answer(scores, expected[clip], kind))
+        largest = max(largest, difference)
     return Parity(clips, same, largest)
 
 
+def same_answer(
+    scores: npt.NDArray[np.float64], expected: npt.NDArray[np.floating[Any]], kind: Literal["classes", "tags"]
+) -> bool:
+    """Whether two rows of scores (labels,) name the same label, or the same tags (but for what stands on the edge)."""
+    if kind == "tags":
+        clear = np.abs(expected - TAG_THRESHOLD) > NEAR_THRESHOLD
+        return bool(np.all(((scores >= TAG_THRESHOLD) == (expected >= TAG_THRESHOLD)) | ~clear))
+    return bool(scores.argmax() == expected.argmax())
+
+
 def _difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.floating[Any]]) -> float:
-    """Largest absolute difference; infinite where one of the two is not a number."""
-    difference = float(np.abs(scores - expected).max())
+    """Largest difference, relative to scores above one; infinite where one of the two is not a number."""
+    difference = float((np.abs(scores - expected) / np.maximum(1, np.abs(expected))).max())
     return difference if np.isfinite(difference) else float("inf")

@@ -1,7 +1,14 @@
 """One file per task: target, loss, metrics, baseline.
 
 A task is a value. The journey asks it for everything that depends on what is being learnt, so that batches, the loop,
-scoring and reporting need not know whether outputs describe clips, frames, embeddings or tokens.
+scoring and reporting need not know whether outputs describe clips, frames, embeddings or tokens. What a row of outputs
+says about a clip is the task's `kind`:
+
+    classes   exactly one of the labels        scores are probabilities that add up to one
+    tags      any number of the labels         scores are probabilities of their own
+    values    one number for each label        scores are numbers in the unit of the target
+
+A task file holds `TASK`; one that has options holds `Config` (a frozen dataclass) and `build(config) -> Task` instead.
 """
 
 from __future__ import annotations
@@ -13,15 +20,29 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from earnest import registry
-from earnest.errors import RecipeError
-from earnest.recipe import Part
+from earnest import models, registry, splits
+from earnest.errors import RecipeError, did_you_mean
+from earnest.recipe import Part, Recipe, configure
 from earnest.scoring.intervals import Interval
 
 if TYPE_CHECKING:
     from earnest.table import Table
 
 Shape = Literal["clip", "frames", "embedding", "tokens"]
+Kind = Literal["classes", "tags", "values"]
+Level = Literal["clip", "recording", "subject"]
+LEVELS: tuple[Level, ...] = ("clip", "recording", "subject")
+
+
+# (targets, scores of each seed, groups or None, labels, rng) → metric → name → {"value", "interval"}
+Details = Callable[
+    [np.ndarray, Sequence[np.ndarray], np.ndarray | None, Sequence[str], np.random.Generator], dict[str, Any]
+]
+
+
+def most_probable(scores: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """The label with the highest score of each row of scores (clips, labels), or of one-hot targets."""
+    return [labels[index] for index in scores.argmax(1)]
 
 
 @dataclass(frozen=True)
@@ -41,7 +62,20 @@ class Task:
     probabilities : outputs → what is reported; part of the exported graph.
     judge : (targets, scores of each seed, groups or None, metric, rng) → the mean over seeds, and its interval.
     summary : (targets, probabilities, labels) → every metric of `scores.json`.
-    baselines : (targets, metric) → the trivial scores {"majority", "chance"} of a metric.
+    baselines : (targets, metric) → the trivial scores of a metric by name, such as {"majority", "chance"}.
+    kind : what a row of outputs says about a clip.
+    decide : (scores, labels) → what is answered for each clip, in words: the column `prediction`.
+    tell : (targets, labels) → what is true of each clip, in words: the column `target`.
+    level, levels : of what one score counts once (clips, recordings or subjects) unless a recipe says otherwise, and
+        what a recipe may say.
+    also : columns that hold the target where the table has no column `target`.
+    groups : columns that groups are made of, before speaker and source, where a table has them and the recipe names
+        none.
+    fit : (task, training targets) → the task with what it takes from the training rows of a fold, such as the scale of
+        its target; None where it takes nothing.
+    details : (targets, scores of each seed, groups or None, labels, rng) → metric → name → {"value", "interval"}, for
+        what is reported beside the score; None where there is nothing.
+    notes : table → what a reader of the score should know about the data.
     """
 
     name: str
@@ -58,13 +92,90 @@ class Task:
     ]
     summary: Callable[[np.ndarray, np.ndarray, list[str]], dict[str, Any]]
     baselines: Callable[[np.ndarray, str], dict[str, float]]
+    kind: Kind = "classes"
+    decide: Callable[[np.ndarray, Sequence[str]], list[str]] = most_probable
+    tell: Callable[[np.ndarray, Sequence[str]], list[str]] = most_probable
+    level: Level = "clip"
+    levels: tuple[Level, ...] = LEVELS
+    also: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    fit: Callable[[Task, np.ndarray], Task] | None = None
+    details: Details | None = None
+    notes: Callable[[Table], list[str]] | None = None
+
+    def fitted(self, targets: np.ndarray) -> Task:
+        """The task as it is learnt from these training targets, (clips, outputs)."""
+        return self.fit(self, targets) if self.fit else self
 
 
 def find(part: Part) -> Task:
-    """The task a recipe names."""
-    task = registry.load("tasks", part.name).TASK
+    """The task a recipe names.
+
+    Raises
+    ------
+    RecipeError : unknown task or option.
+    """
+    module = registry.load("tasks", part.name)
+    if hasattr(module, "Config"):
+        task = module.build(configure(module.Config, part.options, f"task {part.name}"))
+    else:
+        task = getattr(module, "TASK", None)
+        if part.options:
+            unknown = sorted(part.options)[0]
+            raise RecipeError(f"task {part.name}: unknown option {unknown!r}. This task has no options.")
     if not isinstance(task, Task):
         raise RecipeError(f"tasks/{part.name}.py does not define TASK.")
-    if part.options:
-        raise RecipeError(f"task {part.name}: unknown option {sorted(part.options)[0]!r}. This task has no options.")
     return task
+
+
+def check(task: Task, recipe: Recipe) -> None:
+    """Say before anything is decoded what a task cannot do with a recipe.
+
+    Raises
+    ------
+    RecipeError : an unknown primary metric; a model that only tells classes apart; smoothing of what are no labels.
+    """
+    if recipe.primary and recipe.primary not in task.metrics:
+        raise RecipeError(f"primary: unknown metric {recipe.primary!r}.", did_you_mean(recipe.primary, task.metrics))
+    if task.kind != "classes" and models.is_estimator(recipe.model.name):
+        raise RecipeError(
+            f"the model {recipe.model.name} tells classes apart, and the task {task.name} has {task.kind}.",
+            "Choose a network, for example model=ds_cnn.",
+        )
+    if task.kind == "values" and recipe.training.label_smoothing:
+        raise RecipeError(
+            f"training.label_smoothing mixes labels, and the task {task.name} has numbers.", "Set it to 0."
+        )
+
+
+def level_of(task: Task, wanted: str | None) -> Level:
+    """The level at which a task is scored: what the recipe wants, else the task's own.
+
+    Raises
+    ------
+    RecipeError : at this level the task's score would claim what it cannot.
+    """
+    if wanted is None:
+        return task.level
+    found = next((level for level in task.levels if level == wanted), None)
+    if found is None:
+        raise RecipeError(
+            f"level={wanted}: the task {task.name} is scored by {' or '.join(task.levels)} only. Several pieces of one "
+            "person share voice, room and session: counted one by one they look like as many cases, and the score and "
+            "its interval say nothing about new people.",
+            f"Leave level out, or set level={task.level}.",
+        )
+    return found
+
+
+def column_of(task: Task, wanted: str | None, table: Table) -> str:
+    """The column of a table that holds the target: what the recipe wants, else the first that there is."""
+    choices = (task.target, *task.also)
+    return wanted or next((name for name in choices if table.has(name)), task.target)
+
+
+def groups_of(task: Task, wanted: Sequence[str] | None, table: Table) -> tuple[str, ...] | None:
+    """The columns to group by: what the recipe wants, else the task's own with speaker and source; None: the usual."""
+    if wanted or not any(table.has(name) for name in task.groups):
+        return tuple(wanted) if wanted else None
+    return tuple(name for name in (*task.groups, *splits.DEFAULT_GROUPS) if table.has(name))
