@@ -92,3 +92,14 @@ def test_an_unknown_name_is_an_error():
     with pytest.raises(RecipeError, match="attention"):
         build_pooling("atention", 5)
     assert set(_pooling._POOLINGS) == set(NAMES)
+
+
+@pytest.mark.parametrize("size", [(12, 8), (13, 5), (6, 4), (3, 2), (1, 1)])
+def test_adaptive_mean_is_that_of_pytorch(size):
+    image = torch.randn(3, 2, *size, generator=torch.Generator().manual_seed(0))
+    reference = torch.nn.AdaptiveAvgPool2d((6, 4))
+    torch.testing.assert_close(_pooling.adaptive_mean(image, None, (6, 4)), reference(image))
+    lengths = torch.tensor([size[0], max(size[0] // 2, 1), 1])
+    found = _pooling.adaptive_mean(image, lengths, (6, 4))
+    for row, length in enumerate(lengths.tolist()):
+        torch.testing.assert_close(found[row], reference(image[row, :, :length]))

@@ -1,8 +1,8 @@
-"""From a sequence to one vector: mean, maximum, both, and two kinds of attention.
+"""From a sequence to one vector (mean, maximum, both, two kinds of attention), and from an image to fixed cells.
 
-Each is a module (batch, frames, dim) → (batch, dim) that also takes `lengths` (batch,), the number of valid frames, and
-leaves out what lies beyond; `lengths=None` says that every frame is valid. A length of 0 counts as 1. A model's
-`Config` names its pooling by a `PoolingName`.
+Each pooling is a module (batch, frames, dim) → (batch, dim) that also takes `lengths` (batch,), the number of valid
+frames, and leaves out what lies beyond; `lengths=None` says that every frame is valid. A length of 0 counts as 1. A
+model's `Config` names its pooling by a `PoolingName`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,31 @@ def softmax_over_frames(scores: torch.Tensor, lengths: torch.Tensor | None) -> t
         valid = valid_frames(scores, lengths)[:, :, None]
         scores = scores.masked_fill(~valid, -torch.inf)
     return scores.softmax(dim=1)
+
+
+def cell_weights(sizes: torch.Tensor, positions: int, cells: int) -> torch.Tensor:
+    """Weights (batch, cells, positions) that average the first `sizes` (batch,) of so many positions into cells.
+
+    Cell i holds the positions from floor(i · size / cells) up to ceil((i + 1) · size / cells), as in PyTorch's adaptive
+    pooling, which exports for one size only.
+    """
+    sizes = sizes.clamp(min=1)[:, None]
+    cell = torch.arange(cells, device=sizes.device)
+    first = torch.div(cell * sizes, cells, rounding_mode="floor")[:, :, None]
+    last = torch.div((cell + 1) * sizes + cells - 1, cells, rounding_mode="floor")[:, :, None]
+    position = torch.arange(positions, device=sizes.device)
+    inside = (position >= first) & (position < last)
+    return inside / (last - first)
+
+
+def adaptive_mean(image: torch.Tensor, lengths: torch.Tensor | None, cells: tuple[int, int]) -> torch.Tensor:
+    """Means over a fixed number of cells: (batch, channels, frames, bands) to (batch, channels, *cells)."""
+    frames, bands = image.shape[2:]
+    if lengths is None:
+        lengths = torch.full((1,), frames)
+    along_frames = cell_weights(lengths.to(image.device), frames, cells[0]).to(image.dtype)
+    along_bands = cell_weights(torch.full((1,), bands, device=image.device), bands, cells[1]).to(image.dtype)
+    return along_frames[:, None] @ image @ along_bands[0].T
 
 
 class Mean(nn.Module):
