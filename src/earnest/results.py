@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from earnest import __version__
+from earnest.errors import DataError
 from earnest.recipe import Recipe
 from earnest.splits import Folds
 from earnest.table import Table
@@ -164,14 +165,14 @@ def _folds(
         scores = np.array(part["scores"].to_list())
         groups = _groups(part, table, column)
         rng = np.random.default_rng(RESAMPLING_SEED)
-        value, interval = task.judge(_targets(part), [scores], groups, primary, rng)
+        value, bounds, method = _judged(task, _targets(part), scores, groups, primary, rng)
         folds.append(
             {
                 "name": record["fold"],
                 "seed": record["seed"],
                 "score": value,
-                "interval": interval.as_list(),
-                "interval_method": interval.method,
+                "interval": bounds,
+                "interval_method": method,
                 "n": len(part),
                 "n_groups": _count(groups, part),
                 "validation": record["validation"],
@@ -180,6 +181,22 @@ def _folds(
             }
         )
     return folds
+
+
+def _judged(
+    task: Task,
+    targets: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray | None,
+    metric: str,
+    rng: np.random.Generator,
+) -> tuple[float | None, list[float] | None, str]:
+    """Score, interval and its method of one fold; no score where the fold lacks what the metric needs."""
+    try:
+        value, interval = task.judge(targets, [scores], groups, metric, rng)
+    except DataError as problem:
+        return None, None, f"no score: {problem}"
+    return value, interval.as_list(), interval.method
 
 
 def _mean(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
