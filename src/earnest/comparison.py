@@ -1,8 +1,8 @@
-"""Finished runs side by side: one table of several, and a paired test of two."""
+"""Two finished runs over the same clips: a paired test."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,80 +11,24 @@ import polars as pl
 
 from earnest.errors import DataError
 from earnest.reporting.rundir import RunFiles, read_run
-from earnest.scoring import paired, tables
+from earnest.scoring import paired
+from earnest.scoring.ranking import average_precision
 
 SEED = 0
-COLUMNS = (
-    tables.Column("run", "run"),
-    tables.Column("corpus", "corpus"),
-    tables.Column("protocol", "protocol"),
-    tables.Column("accuracy", "accuracy", "percent", "high"),
-    tables.Column("uar", "UAR", "percent", "high"),
-    tables.Column("macro_f1", "macro F1", "percent", "high"),
-    tables.Column("clips", "clips", "count"),
-    tables.Column("groups", "groups", "count"),
-    tables.Column("parameters", "parameters", "count"),
-)
-
-
-def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Run directories as given; a folder of runs stands for the finished runs in it.
-
-    Raises
-    ------
-    DataError : a path holds no finished run.
-    """
-    found = []
-    for path in paths:
-        inside = [path] if (path / "scores.json").is_file() else sorted(p.parent for p in path.glob("*/scores.json"))
-        if not inside:
-            raise DataError(f"{path} holds no finished run.", "Give the folder that `earnest run` named at its end.")
-        found += inside
-    return found
-
-
-def table_rows(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """One row per run, and one more, marked void, for each leaky twin.
-
-    The primary metric comes as (score, low, high), the others as numbers; `scoring.tables.render` shows the rows.
-    """
-    rows = []
-    for path in find_runs(paths):
-        scores = read_run(path).scores or {}
-        row = _row(path.name, scores)
-        if scores.get("leaky"):
-            row["void"] = "groups ignored"
-        elif scores.get("allow_leaks"):
-            row["void"] = f"leaks allowed: {scores['allow_leaks']}"
-        rows.append(row)
-        if isinstance(twin := scores.get("twin"), Mapping):
-            same = {key: scores.get(key) for key in ("corpus", "primary", "n_clips")}
-            rows.append({**_row(f"{path.name}, leaky twin", {**same, **twin}), "void": "groups ignored"})
-    return rows
-
-
-def table_columns(rows: Sequence[Mapping[str, Any]]) -> list[tables.Column]:
-    """The columns that at least one row fills."""
-    return [column for column in COLUMNS if any(row.get(column.key) is not None for row in rows)]
-
-
-def _row(name: str, scores: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = scores.get("metrics") or {}
-    row: dict[str, Any] = {"run": name, "corpus": scores.get("corpus"), "protocol": scores.get("protocol")}
-    row |= {key: metrics.get(key) for key in ("accuracy", "uar", "macro_f1")}
-    row |= {"clips": scores.get("n_clips"), "groups": scores.get("n_groups"), "parameters": scores.get("parameters")}
-    interval = scores.get("interval")
-    if scores.get("score") is not None:
-        bounds = tuple(interval) if interval else ()
-        row[str(scores.get("primary", "accuracy"))] = (scores["score"], *bounds) if bounds else scores["score"]
-    return row
 
 
 def compare_runs(a: Path, b: Path) -> dict[str, Any]:
     """Is run A better than run B? A paired test over the test clips that both answered, resampled by group.
 
-    A clip counts with the share of seeds that labelled it correctly. When both runs are known by their UAR, classes
-    weigh alike; otherwise clips do, and the difference is that of the accuracy.
+    What a clip counts with depends on the kind of task, and is its mean over seeds:
+
+    - classes: whether it was labelled correctly. When both runs are known by their UAR, classes weigh alike; otherwise
+      clips do, and the difference is that of the accuracy.
+    - tags: the average precision of the clip's own tags in the order of its scores; clips without a tag are left out.
+    - values: the squared error with its sign turned, of each dimension in parts of the targets' variance, the mean over
+      dimensions.
+
+    Runs that were both scored by recording or by subject are compared by recording or by subject.
 
     Returns
     -------
@@ -95,19 +39,30 @@ def compare_runs(a: Path, b: Path) -> dict[str, Any]:
     DataError : a run has no predictions, or the two share no test clip with the same target.
     """
     runs = [read_run(path) for path in (a, b)]
+    kinds = {str((run.scores or {}).get("kind", "classes")) for run in runs}
+    if len(kinds) > 1:
+        raise DataError(f"{a} and {b} answer different questions: {' and '.join(sorted(kinds))}.", "Compare like runs.")
+    kind = kinds.pop()
     joined, notes = _joined(*runs)
-    balanced = all((run.scores or {}).get("primary") == "uar" for run in runs)
+    if kind == "tags":
+        tagged = joined.filter(pl.col("targets").list.sum() > 0)
+        notes += [f"{len(joined) - len(tagged)} clips have no tag and are left out"] * (len(tagged) < len(joined))
+        joined = tagged
+    balanced = kind == "classes" and all((run.scores or {}).get("primary") == "uar" for run in runs)
     targets = np.unique(joined["target"].to_numpy(), return_inverse=True)[1] if balanced else None
     group = _group(runs, joined)
     result = paired.compare(
-        joined["right"].to_numpy(),
-        joined["right_b"].to_numpy(),
+        _worth(joined, "", kind),
+        _worth(joined, "_b", kind),
         joined[group].to_numpy() if group else None,
         np.random.default_rng(SEED),
         targets=targets,
     )
+    of_values = {"scale": 1.0, "unit": " of the targets' variance in squared error"} if kind == "values" else {}
     return {
-        "metric": "uar" if balanced else "accuracy",
+        "metric": {"tags": "clip_average_precision", "values": "squared_error"}.get(
+            kind, "uar" if balanced else "accuracy"
+        ),
         "a": str(a),
         "b": str(b),
         "difference": result.difference,
@@ -118,14 +73,37 @@ def compare_runs(a: Path, b: Path) -> dict[str, Any]:
         "group": group,
         "method": result.method,
         "notes": notes,
-        "sentence": paired.describe(result, *_names(a, b)),
+        "sentence": paired.describe(result, *_names(a, b), **of_values),  # type: ignore[arg-type]
     }
 
 
+def _worth(joined: pl.DataFrame, side: str, kind: str) -> np.ndarray:
+    """What each clip counts with for one of the runs, shape (clips,); larger is better."""
+    if kind == "classes":
+        return joined[f"right{side}"].to_numpy()
+    truth = np.array(joined["targets"].to_list(), dtype=np.float64)  # (clips, outputs)
+    seeds = joined[f"scores{side}"].to_list()  # clips × seeds × outputs
+    if kind == "values":
+        spread = truth.std(axis=0)
+        variance = np.where(spread > 0, spread, 1.0) ** 2
+        return np.array(
+            [-np.mean((np.array(said) - row) ** 2 / variance) for row, said in zip(truth, seeds, strict=True)]
+        )
+    return np.array(
+        [np.mean([average_precision(row, seed) for seed in said]) for row, said in zip(truth, seeds, strict=True)]
+    )
+
+
 def _joined(a: RunFiles, b: RunFiles) -> tuple[pl.DataFrame, list[str]]:
-    """One row per clip that both runs answered: target, groups, share of seeds that were right in each."""
-    answers_a, answers_b = _answers(a), _answers(b)
-    joined = answers_a.join(answers_b.select("id", "target", right_b="right"), on=["id", "target"]).sort("id")
+    """One row per clip (or unit) that both runs answered: target, groups, and of each run the share of right seeds.
+
+    Where the runs have `targets`, so have the rows, and of each run the `scores` of its seeds.
+    """
+    wanted = {str((run.scores or {}).get("level", "clip")) for run in (a, b)}
+    level = wanted.pop() if len(wanted) == 1 else "clip"
+    answers_a, answers_b = _answers(a, level), _answers(b, level)
+    theirs = answers_b.select("id", "target", right_b="right", scores_b="scores")
+    joined = answers_a.join(theirs, on=["id", "target"]).sort("id")
     if joined.is_empty():
         raise DataError(
             f"{a.path} and {b.path} have no test clip with the same target in common.",
@@ -142,11 +120,24 @@ def _joined(a: RunFiles, b: RunFiles) -> tuple[pl.DataFrame, list[str]]:
     return joined, notes + [f"{path} was scored on a leaky split: its score is void" for path in leaky]
 
 
-def _answers(run: RunFiles) -> pl.DataFrame:
+def _answers(run: RunFiles, level: str) -> pl.DataFrame:
     if run.predictions is None:
         raise DataError(f"{run.path} holds no predictions.", "Finish the run first: the same `earnest run` goes on.")
+    rows = run.predictions if level == "clip" else _by_unit(run, run.predictions, level)
     right = pl.col("prediction").eq(pl.col("target")).cast(pl.Float64).mean()
-    return run.predictions.group_by("id").agg(pl.col("target", "speaker", "source").first(), right=right)
+    firsts = [name for name in ("target", "targets", "speaker", "source") if name in rows.columns]
+    return rows.group_by("id").agg(pl.col(firsts).first(), pl.col("scores"), right=right)
+
+
+def _by_unit(run: RunFiles, predictions: pl.DataFrame, level: str) -> pl.DataFrame:
+    """One row per recording or subject, fold and seed, called by the unit's name."""
+    from earnest import levels, tasks
+    from earnest.recipe import load
+
+    (recipe,) = load(run.path / "recipe.yaml")
+    task, labels = tasks.find(recipe.task), (run.scores or {})["labels"]
+    units = levels.combine_units(predictions, tasks.level_of(task, level), recipe.combine, task, labels)
+    return units.with_columns(id=pl.col(levels.COLUMN[level]))
 
 
 def _group(runs: Sequence[RunFiles], joined: pl.DataFrame) -> str | None:

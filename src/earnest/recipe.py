@@ -13,14 +13,15 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from earnest.errors import RecipeError, did_you_mean
 
 Config = TypeVar("Config")
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Strict(BaseModel):
@@ -109,21 +110,34 @@ class Training(Strict):
     outputs averaged; `average` is the decay of a moving average of the weights; `patience` stops a training whose
     validation score has not risen for so many epochs and takes its best epoch; `checkpoint_s` is how many seconds of
     work a kill may cost.
+
+    `loss` is the task's own unless one of `training.losses` is named; `class_weights: balanced` weighs each class by
+    the inverse of its share in the fold's training rows. The rate stays at its full height for `hold_epochs` after the
+    warm-up; `step` then counts its epochs from the end of the hold, `polynomial` falls to zero as (1 - t) to the
+    `power`. `betas` are those of adam, adamw and novograd; `layer_decay` multiplies the rate once for each layer below
+    the last (`training.optimizers`). `clamp` bounds every number of the gradient, and `clip_norm` its length.
     """
 
     epochs: int = Field(40, ge=1)
     batch_size: int = Field(32, ge=1)
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd", "novograd"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
-    schedule: Literal["none", "step", "cosine", "plateau"] = "cosine"
+    betas: tuple[Decay, Decay] | None = None
+    layer_decay: float | None = Field(None, gt=0, le=1)
+    schedule: Literal["none", "step", "cosine", "plateau", "polynomial"] = "cosine"
     warmup_epochs: float = Field(0.0, ge=0)
+    hold_epochs: float = Field(0.0, ge=0, exclude_if=lambda epochs: epochs == 0)
+    power: float = Field(2.0, gt=0, exclude_if=lambda power: power == 2)
     step_epochs: int = Field(30, ge=1)
     step_factor: float = Field(0.3, gt=0, lt=1)
     plateau_patience: int = Field(5, ge=1)
     plateau_factor: float = Field(0.5, gt=0, lt=1)
     clip_norm: float | None = Field(5.0, gt=0)
+    clamp: float | None = Field(None, gt=0)
+    loss: Part | None = None
+    class_weights: Literal["balanced"] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     patience: int | None = Field(None, ge=1)
     average: float | None = Field(None, gt=0, lt=1)
@@ -161,12 +175,19 @@ class Recipe(Strict):
     twin: bool = False
     allow_leaks: str | None = None
 
+    @field_validator("frontend", mode="before")
+    @classmethod
+    def _channels_from_list(cls, value: Any) -> Any:
+        return {"name": "channels", "of": value} if isinstance(value, list) else value
+
     def plain(self) -> dict[str, Any]:
         """The recipe as plain YAML values, parts in their short form."""
         values = self.model_dump(mode="json", exclude_none=True)
         for key in ("task", "frontend", "model"):
             values[key] = getattr(self, key).plain()
         values["augment"] = [part.plain() for part in self.augment]
+        if self.training.loss:
+            values["training"]["loss"] = self.training.loss.plain()
         return values
 
     def to_yaml(self) -> str:
@@ -176,8 +197,13 @@ class Recipe(Strict):
     @property
     def hash(self) -> str:
         """SHA-256 over everything in the recipe but its name."""
-        values = {key: value for key, value in self.plain().items() if key != "name"}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return digest(self.plain())
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 over plain values but the name, whatever their order."""
+    content = {key: value for key, value in values.items() if key != "name"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
@@ -193,6 +219,14 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
         raise RecipeError(f"{where}: {_explain(error, Recipe)}") from error
 
 
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One combination of a grid: its place on every axis, and its recipe as plain YAML values."""
+
+    coordinates: dict[str, str]
+    values: dict[str, Any]
+
+
 def load(path: Path | None, overrides: Sequence[str] = ()) -> list[Recipe]:
     """Read a recipe file (or none), apply overrides, and multiply its `grid:` out into cells.
 
@@ -200,19 +234,59 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> list[Recipe]:
     ------
     RecipeError : the file cannot be read, is not a mapping, or holds wrong keys or values.
     """
-    where = str(path) if path else "recipe"
-    values = read_yaml(path) if path else {}
-    values = apply(values, overrides)
-    grid = values.pop("grid", None) or {}
-    if not isinstance(grid, Mapping) or not all(isinstance(cells, list) and cells for cells in grid.values()):
-        raise RecipeError(f"{where}: 'grid' must map keys to lists of values.", "Example: grid: {model: [ds_cnn, svm]}")
+    values = apply(read_yaml(path) if path else {}, overrides)
+    values.pop("table", None)
+    return [parse(cell.values, place(path)) for cell in expand(values, place(path))]
+
+
+def place(path: Path | None) -> str:
+    """What messages call a recipe."""
+    return str(path) if path else "recipe"
+
+
+def expand(values: Mapping[str, Any], where: str = "recipe") -> list[Cell]:
+    """The cells of a recipe's `grid:`; one without coordinates where it has none.
+
+    Each axis of the grid is either a key of the recipe with a list of values, `model: [lstm, bilstm]`, or a name of
+    its own with named settings of any keys, `features: {raw: {frontend: waveform}, mel: {frontend: log_mel}}`.
+
+    Raises
+    ------
+    RecipeError : an axis is neither.
+    """
+    base = {key: value for key, value in values.items() if key != "grid"}
+    grid = values.get("grid") or {}
+    if not isinstance(grid, Mapping):
+        raise RecipeError(f"{where}: 'grid' must map axes to values.", "Example: grid: {model: [ds_cnn, svm]}")
+    axes = [_axis(str(name), points, where) for name, points in grid.items()]
     cells = []
-    for combination in itertools.product(*grid.values()):
-        cell = values
-        for key, value in zip(grid, combination, strict=True):
-            cell = _set(cell, key, value)
-        cells.append(parse(cell, where))
+    for combination in itertools.product(*axes):
+        cell = base
+        for _, settings in combination:
+            for key, value in settings.items():
+                cell = _set(cell, key, value)
+        cells.append(Cell({str(axis): name for axis, (name, _) in zip(grid, combination, strict=True)}, cell))
     return cells
+
+
+def _axis(axis: str, points: Any, where: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """The points of an axis: name → settings."""
+    if isinstance(points, list) and points:
+        return [(_point_name(value), {axis: value}) for value in points]
+    if isinstance(points, Mapping) and points and all(isinstance(settings, Mapping) for settings in points.values()):
+        return [(str(name), settings) for name, settings in points.items()]
+    raise RecipeError(
+        f"{where}: grid.{axis} must be a list of values, or map names to settings; got {points!r}.",
+        "Example: grid: {model: [ds_cnn, svm], features: {mel: {frontend: log_mel}, raw: {frontend: waveform}}}",
+    )
+
+
+def _point_name(value: Any) -> str:
+    """A value of an axis in few words: a part with options is `name option=value`."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    options = [f"{key}={option}" for key, option in value.items() if key != "name"]
+    return " ".join([str(value.get("name", "")), *options]).strip()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

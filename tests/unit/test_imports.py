@@ -26,9 +26,10 @@ ORDER = (
     {"training"},
     {"reporting", "shipping"},
     {"provenance", "units", "results", "comparison", "segments", "levels"},
+    {"tabulation"},
     {"journey"},
     {"grid"},
-    {"tabulation", "doctor", "demo"},
+    {"doctor", "demo"},
     {"cli"},
     {"__main__"},
 )

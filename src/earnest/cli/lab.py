@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from earnest.cli.progress import watching
-from earnest.cli.verb import SET_ASIDE, AsJson, Data, Debug, Quiet, next_step, print_json, say
+from earnest.cli.verb import FAILED, SET_ASIDE, AsJson, Data, Debug, Quiet, next_step, print_json, say
 from earnest.errors import RecipeError, did_you_mean
+
+if TYPE_CHECKING:
+    from earnest.grid import Grid
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="The run directory (default: runs/NAME-HASH).")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Folds and seeds trained at once; it changes no result.")]
@@ -67,6 +70,9 @@ def run(
     data: Data = None,
     jobs: Jobs = None,
     twin: Annotated[bool, typer.Option("--twin", help="Also score the leaky twin, for comparison.")] = False,
+    on: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run a grid's cells on a Ray cluster: ray://HOST:PORT.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -78,28 +84,59 @@ def run(
     earnest run fsdd --twin
     earnest run recipes/esc10.yaml model=bc_resnet training.epochs=20 --out runs/esc10
     earnest run corpus=folder:words pattern='{label}/{speaker}_{take}.wav' split=leave-one-group-out model=ds_cnn
+    earnest run emotion-grid corpus=ravdess --twin
 
-    A run that was stopped goes on when the same command is given again, and ends with the same numbers. Lists under
-    `grid:` in a recipe multiply into several runs.
+    A run that was stopped goes on when the same command is given again, and ends with the same numbers. The axes under
+    `grid:` in a recipe multiply into cells, each a run; a cell that fails is named and the others go on.
     """
-    from earnest import recipe
+    from earnest import grid
 
     path, overrides = split_arguments(arguments or [])
-    cells = recipe.load(path, [*overrides, "twin=true"] if twin else overrides)
-    from earnest import journey
-
-    results = []
-    for cell in cells:
-        place = out if out is None or len(cells) == 1 else out / f"{cell.name}-{cell.hash[:8]}"
-        with watching(quiet=quiet) as progress:
-            directory = journey.run(cell, place, data=data, jobs=jobs, progress=progress)
-        results.append({**_scores(directory), "run": str(directory)})
-        if not as_json:
-            print_run(results[-1], hint=not quiet)
+    cells = grid.read(path, [*overrides, "twin=true"] if twin else overrides)
+    if cells.is_one_run and on is None:
+        _run_one(cells, out, data, jobs, as_json, quiet)
+        return
+    with watching(quiet=quiet) as progress:
+        directory, ended = grid.run(cells, out, data=data, jobs=jobs, on=on, progress=progress)
+    done = [{**_scores(directory / cell.run), "run": str(directory / cell.run)} for cell in ended if not cell.problem]
+    failed = [cell for cell in ended if cell.problem]
     if as_json:
-        print_json(results[0] if len(results) == 1 else {"runs": results})
-    if any(result.get("quarantined") for result in results):
+        problems = [{"cell": cell.coordinates, "error": cell.problem, "remedy": cell.remedy} for cell in failed]
+        print_json({"runs": done, "failed": problems, "grid": str(directory)})
+    else:
+        print_grid(directory, quiet=quiet)
+    for cell in failed:
+        say(f"Failed: {grid.describe(cell.coordinates)}: {cell.problem}\n{cell.remedy or ''}".rstrip())
+    if failed:
+        raise typer.Exit(FAILED)
+    if any(result.get("quarantined") for result in done):
         raise typer.Exit(SET_ASIDE)
+
+
+def _run_one(cells: Grid, out: Path | None, data: Path | None, jobs: int | None, as_json: bool, quiet: bool) -> None:
+    """A recipe without a grid."""
+    from earnest import journey, recipe
+
+    with watching(quiet=quiet) as progress:
+        directory = journey.run(recipe.parse(cells.cells[0].values), out, data=data, jobs=jobs, progress=progress)
+    result = {**_scores(directory), "run": str(directory)}
+    if as_json:
+        print_json(result)
+    else:
+        print_run(result, hint=not quiet)
+    if result.get("quarantined"):
+        raise typer.Exit(SET_ASIDE)
+
+
+def print_grid(directory: Path, *, quiet: bool) -> None:
+    """A finished grid for people: its table, and where it lies."""
+    from earnest.scoring.tables import render
+    from earnest.tabulation import tabulate
+
+    rows, columns = tabulate([directory])
+    typer.echo(render(rows, columns), nl=False)
+    typer.echo(f"runs: {directory}")
+    next_step(f"earnest table {directory} --format latex", quiet=quiet)
 
 
 def split_arguments(arguments: list[str]) -> tuple[Path | None, list[str]]:

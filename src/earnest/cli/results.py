@@ -34,7 +34,13 @@ class Target(StrEnum):
 
 
 def table(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNS", help="Folders of runs, or a folder that holds them.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS", help="Runs, grids, or folders that hold runs.")],
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="What to show, in order: KEY or TITLE=KEY, by commas.")
+    ] = None,
+    spread: Annotated[
+        str | None, typer.Option(metavar="AXIS", help="An axis of the grid whose values become columns.")
+    ] = None,
     style: Annotated[Style, typer.Option("--format", help="How to write the table.")] = Style.markdown,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -45,17 +51,23 @@ def table(
     Examples
     --------
     earnest table runs
-    earnest table runs/svm runs/ds_cnn --format latex
-    earnest table runs --format csv > runs.csv
-    """
-    from earnest.comparison import table_columns, table_rows
-    from earnest.scoring.tables import render
+    earnest table runs/emotion-grid --spread features --format latex
+    earnest table runs --columns run,rate=training.learning_rate,score,twin,seconds --format csv > runs.csv
 
-    rows = table_rows(runs)
+    Columns are axes of the grid, metrics, keys of the recipe (`training.epochs`), or any of: score twin seeds train
+    validation clips groups parameters seconds date fp32 fp16 bf16 fp8_e5m2 fp8_e4m3. The best score is bold; ≈ marks
+    those that do not differ from it significantly (paired test by group, Holm's correction, 5 %).
+    """
+    from earnest.scoring.tables import render
+    from earnest.tabulation import tabulate, unfinished
+
+    rows, shown = tabulate(runs, columns.split(",") if columns else None, spread)
     if as_json:
         print_json({"rows": rows})
         return
-    typer.echo(render(rows, table_columns(rows), style.value), nl=False)
+    typer.echo(render(rows, shown, style.value), nl=False)
+    for cell in (cell for path in runs for cell in unfinished(path)):
+        say(f"Not in the table: {cell['coordinates']} ({cell['status']}) {cell['problem'] or ''}".rstrip(), quiet=quiet)
 
 
 def compare(
@@ -128,12 +140,12 @@ def export(
     earnest export runs/fsdd --fold theo --out bundles/theo
     """
     from earnest import recipe
-    from earnest.comparison import find_runs
     from earnest.reporting.rundir import read_run
     from earnest.shipping.assemble import assemble_bundle
     from earnest.table import Table
+    from earnest.tabulation import find_runs
 
-    (place,) = find_runs([run])[:1]
+    place = find_runs([run])[0].path
     scores = read_run(place).scores or {}
     (cell,) = recipe.load(place / "recipe.yaml")
     bundle = assemble_bundle(place, cell, Table.read(place / "table.parquet"), scores, fold, out)

@@ -2,7 +2,8 @@
 
 A cell is text, a number, None, or a `(value, low, high)` triple. The best value of a column is bold, among the
 rows of one `corpus` where rows say theirs. A row that may not be believed (a leaky twin) carries `"void": True` or a
-reason, is marked so, and is never the best.
+reason, is marked so, and is never the best. A row with `"alike": True` does not differ significantly from the best: its
+score is marked ≈.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 from earnest.errors import DataError, did_you_mean
 
+ALIKE = " ≈"
 Row = Mapping[str, Any]
 Kind = Literal["text", "percent", "number", "count"]
 
@@ -62,7 +64,7 @@ def render(rows: Sequence[Row], columns: Sequence[Column] | None = None, style: 
 
 def guess_columns(rows: Sequence[Row]) -> list[Column]:
     """A column for each key, in order of appearance."""
-    keys = dict.fromkeys(key for row in rows for key in row if key != "void")
+    keys = dict.fromkeys(key for row in rows for key in row if key not in ("void", "alike"))
     columns = []
     for key in keys:
         values = [row[key] for row in rows if row.get(key) is not None]
@@ -143,6 +145,8 @@ def _cells(
             if column.kind != "text":
                 value, space, interval = value.partition(" ")
             text = bold(escape(value)) if number in winners else escape(value)
+            if row.get("alike") and column.key == "score" and value:
+                text += escape(ALIKE)
             line.append(text + space + escape(interval))
         if row.get("void") and line:
             line[0] = f"{line[0]} {escape(_void_mark(row))}".strip()
@@ -168,7 +172,7 @@ def _markdown(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 LATEX_SPECIALS = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "\n": " "}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "\n": " ", "≈": r"$\approx$"}
 )
 
 

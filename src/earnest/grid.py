@@ -1,0 +1,200 @@
+"""Grids: one recipe, many cells, each a run of its own; some at once, here or on a cluster.
+
+A cell that fails is named and the others go on. A finished cell is not run again, so that the same command goes on with
+a grid that was stopped. `cells.json` in the grid's directory says where each cell lies and how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from earnest import journey, recipe
+from earnest.errors import EarnestError, MissingExtra, RecipeError
+from earnest.files import atomic_write_text
+from earnest.recipe import Recipe
+from earnest.tabulation import INDEX
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A recipe with its cells.
+
+    Attributes
+    ----------
+    name : the recipe's name.
+    cells : its combinations, in order.
+    table : how `earnest table` shows the grid: `columns`, and an axis to `spread` over them.
+    """
+
+    name: str
+    cells: tuple[recipe.Cell, ...]
+    table: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_one_run(self) -> bool:
+        """Whether the recipe has no grid at all."""
+        return len(self.cells) == 1 and not self.cells[0].coordinates
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a cell ended.
+
+    Attributes
+    ----------
+    coordinates : the cell's place on every axis.
+    run : its run directory, relative to the grid's.
+    problem, remedy : why it failed and what to do; None where it is done.
+    """
+
+    coordinates: dict[str, str]
+    run: str
+    problem: str | None = None
+    remedy: str | None = None
+
+
+def read(path: Path | None, overrides: Sequence[str] = ()) -> Grid:
+    """A recipe's grid; an axis that an override sets is an axis no more.
+
+    Raises
+    ------
+    RecipeError : the file cannot be read, or its grid is malformed; what is wrong with one cell fails only that cell.
+    """
+    values = recipe.apply(recipe.read_yaml(path) if path else {}, overrides)
+    set_here = {override.partition("=")[0].strip() for override in overrides}
+    if isinstance(axes := values.get("grid"), dict):
+        values["grid"] = {axis: points for axis, points in axes.items() if axis not in set_here}
+    table = values.pop("table", None) or {}
+    return Grid(str(values.get("name", "run")), tuple(recipe.expand(values, recipe.place(path))), table)
+
+
+def run(
+    grid: Grid,
+    out: Path | None = None,
+    *,
+    data: Path | None = None,
+    jobs: int | None = None,
+    on: str | None = None,
+    progress: journey.Progress | None = None,
+) -> tuple[Path, list[Ended]]:
+    """Run every cell of a grid.
+
+    Parameters
+    ----------
+    out : the grid's directory; default `runs/NAME`.
+    data : where corpora lie.
+    jobs : how many cells run at once; default one per core. It changes no result.
+    on : the address of a Ray cluster (`ray://HOST:PORT`), whose machines see the same files; None is here.
+    progress : told what happens.
+
+    Returns
+    -------
+    The grid's directory, and how each cell ended, in the grid's order.
+
+    Raises
+    ------
+    MissingExtra : a cluster is asked for and ray is not installed.
+    RecipeError : not one cell has a recipe that can be read.
+    """
+    progress = progress or journey.Silent()
+    directory = (out or Path("runs") / grid.name).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    progress.stage(f"{grid.name}: {len(grid.cells)} cells", len(grid.cells))
+    places = [directory / folder_of(cell) for cell in grid.cells]
+    cells, ended = [], {}
+    for index, (cell, place) in enumerate(zip(grid.cells, places, strict=True)):
+        try:
+            cells.append((index, recipe.parse(cell.values), place))
+        except RecipeError as problem:
+            ended[index] = Ended(cell.coordinates, place.name, problem.message, problem.remedy)
+    if not cells:
+        raise RecipeError(f"no cell of {grid.name} can be run: {ended[0].problem}", ended[0].remedy)
+    carry_out = _on_ray(on) if on else _here(jobs or journey.default_jobs(cells[0][1]))
+    write_index(directory, grid, ended, places)
+    for index, reason, remedy in carry_out(cells, data):
+        ended[index] = Ended(grid.cells[index].coordinates, places[index].name, reason, remedy)
+        write_index(directory, grid, ended, places)
+        if reason:
+            progress.note(f"{describe(grid.cells[index].coordinates)} failed: {reason}")
+        progress.step(describe(grid.cells[index].coordinates), done=len(ended))
+    return directory, [ended[index] for index in range(len(grid.cells))]
+
+
+Work = tuple[int, Recipe, Path]
+Result = tuple[int, str | None, str | None]
+
+
+def run_cell(work: Work, data: Path | None, jobs: int | None = 1) -> Result:
+    """One cell, as one process of the grid carries it out: its number, and why it failed, if it did."""
+    index, cell, place = work
+    try:
+        journey.run(cell, place, data=data, jobs=jobs)
+    except EarnestError as problem:
+        return index, problem.message, problem.remedy
+    except (RuntimeError, ValueError, MemoryError) as fault:  # what torch and scikit-learn raise in the middle of work
+        return index, f"{type(fault).__name__}: {fault}", "Run this cell alone with --debug to see where."
+    return index, None, None
+
+
+def _here(jobs: int) -> Callable[[list[Work], Path | None], Iterator[Result]]:
+    """Cells in processes of this machine; one cell at a time spreads its folds over them instead."""
+
+    def carry_out(cells: list[Work], data: Path | None) -> Iterator[Result]:
+        if len(cells) == 1 or jobs == 1:
+            yield from (run_cell(cell, data, jobs) for cell in cells)
+            return
+        with journey.workers(min(jobs, len(cells))) as pool:
+            futures = [pool.submit(run_cell, cell, data) for cell in cells]
+            yield from (future.result() for future in as_completed(futures))
+
+    return carry_out
+
+
+def _on_ray(address: str) -> Callable[[list[Work], Path | None], Iterator[Result]]:
+    """Cells as tasks of a Ray cluster, each on as many cores as its recipe's threads."""
+
+    def carry_out(cells: list[Work], data: Path | None) -> Iterator[Result]:
+        try:
+            import ray
+        except ModuleNotFoundError as missing:
+            raise MissingExtra("ray", "cluster", "Running a grid on a cluster") from missing
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        try:
+            task = ray.remote(run_cell)
+            waiting = [task.options(num_cpus=cell.training.threads).remote((n, cell, p), data) for n, cell, p in cells]
+            while waiting:
+                done, waiting = ray.wait(waiting)
+                yield from ray.get(done)
+        finally:
+            ray.shutdown()
+
+    return carry_out
+
+
+def folder_of(cell: recipe.Cell) -> str:
+    """The name of a cell's directory: its coordinates in letters and digits, and a part of a hash of its values."""
+    words = re.sub(r"[^\w.=+]+", "-", "-".join(cell.coordinates.values())).strip("-")[:60]
+    return f"{words or 'run'}-{recipe.digest(cell.values)[:8]}"
+
+
+def describe(coordinates: dict[str, str]) -> str:
+    """A cell's place in words: `model lstm, features raw`."""
+    return ", ".join(f"{axis} {name}" for axis, name in coordinates.items())
+
+
+def write_index(directory: Path, grid: Grid, ended: dict[int, Ended], places: Sequence[Path]) -> None:
+    """Write `cells.json`; cells that have not ended have the status `open`."""
+    cells = []
+    for index, (cell, place) in enumerate(zip(grid.cells, places, strict=True)):
+        one = ended.get(index, Ended(cell.coordinates, place.name))
+        status = "open" if index not in ended else "failed" if one.problem else "done"
+        cells.append({**asdict(one), "status": status})
+    content = {"name": grid.name, "table": grid.table, "cells": cells}
+    atomic_write_text(directory / INDEX, json.dumps(content, indent=1, ensure_ascii=False))
