@@ -52,12 +52,19 @@ class Ended:
     coordinates : the cell's place on every axis.
     run : its run directory, relative to the grid's.
     problem, remedy : why it failed and what to do; None where it is done.
+    left_out : why the recipe leaves it out; None where it does not.
     """
 
     coordinates: dict[str, str]
     run: str
     problem: str | None = None
     remedy: str | None = None
+    left_out: str | None = None
+
+    @property
+    def status(self) -> str:
+        """`done`, `failed` or `left out`."""
+        return "left out" if self.left_out is not None else "failed" if self.problem else "done"
 
 
 def read(path: Path | None, overrides: Sequence[str] = ()) -> Grid:
@@ -110,12 +117,16 @@ def run(
     places = [directory / folder_of(cell) for cell in grid.cells]
     cells, ended = [], {}
     for index, (cell, place) in enumerate(zip(grid.cells, places, strict=True)):
+        if cell.skip is not None:
+            ended[index] = Ended(cell.coordinates, place.name, left_out=cell.skip)
+            continue
         try:
             cells.append((index, recipe.parse(cell.values), place))
         except RecipeError as problem:
             ended[index] = Ended(cell.coordinates, place.name, problem.message, problem.remedy)
     if not cells:
-        raise RecipeError(f"no cell of {grid.name} can be run: {ended[0].problem}", ended[0].remedy)
+        first = next((one for one in ended.values() if one.problem), ended[0])
+        raise RecipeError(f"no cell of {grid.name} can be run: {first.problem or first.left_out}", first.remedy)
     carry_out = _on_ray(on) if on else _here(jobs or journey.default_jobs(cells[0][1]))
     write_index(directory, grid, ended, places)
     for index, reason, remedy in carry_out(cells, data):
@@ -194,7 +205,6 @@ def write_index(directory: Path, grid: Grid, ended: dict[int, Ended], places: Se
     cells = []
     for index, (cell, place) in enumerate(zip(grid.cells, places, strict=True)):
         one = ended.get(index, Ended(cell.coordinates, place.name))
-        status = "open" if index not in ended else "failed" if one.problem else "done"
-        cells.append({**asdict(one), "status": status})
+        cells.append({**asdict(one), "status": one.status if index in ended else "open"})
     content = {"name": grid.name, "table": grid.table, "cells": cells}
     atomic_write_text(directory / INDEX, json.dumps(content, indent=1, ensure_ascii=False))

@@ -221,10 +221,11 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One combination of a grid: its place on every axis, and its recipe as plain YAML values."""
+    """One combination of a grid: its place on every axis, its recipe as plain YAML values, why it is left out."""
 
     coordinates: dict[str, str]
     values: dict[str, Any]
+    skip: str | None = None
 
 
 def load(path: Path | None, overrides: Sequence[str] = ()) -> list[Recipe]:
@@ -236,7 +237,7 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> list[Recipe]:
     """
     values = apply(read_yaml(path) if path else {}, overrides)
     values.pop("table", None)
-    return [parse(cell.values, place(path)) for cell in expand(values, place(path))]
+    return [parse(cell.values, place(path)) for cell in expand(values, place(path)) if cell.skip is None]
 
 
 def place(path: Path | None) -> str:
@@ -248,25 +249,47 @@ def expand(values: Mapping[str, Any], where: str = "recipe") -> list[Cell]:
     """The cells of a recipe's `grid:`; one without coordinates where it has none.
 
     Each axis of the grid is either a key of the recipe with a list of values, `model: [lstm, bilstm]`, or a name of
-    its own with named settings of any keys, `features: {raw: {frontend: waveform}, mel: {frontend: log_mel}}`.
+    its own with named settings of any keys, `features: {raw: {frontend: waveform}, mel: {frontend: log_mel}}`. Under
+    `exceptions:` stand cells that need something else, `{at: {model: svm, features: raw}, set: {…}}`, or that make no
+    sense, `{at: {…}, skip: reason}`; `at` may name only some of the axes.
 
     Raises
     ------
-    RecipeError : an axis is neither.
+    RecipeError : an axis or an exception is malformed.
     """
-    base = {key: value for key, value in values.items() if key != "grid"}
+    base = {key: value for key, value in values.items() if key not in ("grid", "exceptions")}
     grid = values.get("grid") or {}
     if not isinstance(grid, Mapping):
         raise RecipeError(f"{where}: 'grid' must map axes to values.", "Example: grid: {model: [ds_cnn, svm]}")
     axes = [_axis(str(name), points, where) for name, points in grid.items()]
+    exceptions = [_exception(given, where) for given in values.get("exceptions") or ()]
     cells = []
     for combination in itertools.product(*axes):
         cell = base
         for _, settings in combination:
             for key, value in settings.items():
                 cell = _set(cell, key, value)
-        cells.append(Cell({str(axis): name for axis, (name, _) in zip(grid, combination, strict=True)}, cell))
+        coordinates = {str(axis): name for axis, (name, _) in zip(grid, combination, strict=True)}
+        skip = None
+        for at, settings, reason in exceptions:
+            if at.items() <= coordinates.items():
+                skip = skip or reason
+                for key, value in settings.items():
+                    cell = _set(cell, key, value)
+        cells.append(Cell(coordinates, cell, skip))
     return cells
+
+
+def _exception(given: Any, where: str) -> tuple[dict[str, str], Mapping[str, Any], str | None]:
+    """What an entry of `exceptions:` says: the cells it is about, what they set, and why they are left out."""
+    if not isinstance(given, Mapping) or not isinstance(given.get("at"), Mapping) or not {"set", "skip"} & set(given):
+        raise RecipeError(
+            f"{where}: exceptions: {given!r} is not of the form {{at: {{AXIS: NAME}}, set: {{KEY: VALUE}}}}.",
+            "Or {at: {AXIS: NAME}, skip: REASON}.",
+        )
+    skip = given.get("skip")
+    at = {str(axis): str(name) for axis, name in given["at"].items()}
+    return at, given.get("set") or {}, None if skip is None else str(skip)
 
 
 def _axis(axis: str, points: Any, where: str) -> list[tuple[str, Mapping[str, Any]]]:

@@ -280,4 +280,5 @@ def _index(path: Path) -> dict[str, Any]:
 
 def unfinished(path: Path) -> Iterable[Mapping[str, Any]]:
     """The cells of a grid that failed or have not ended."""
-    return [cell for cell in _index(path)["cells"] if cell["status"] != "done"] if (path / INDEX).is_file() else []
+    cells = _index(path)["cells"] if (path / INDEX).is_file() else []
+    return [cell for cell in cells if cell["status"] in ("failed", "open")]

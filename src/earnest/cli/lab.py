@@ -98,8 +98,10 @@ def run(
         return
     with watching(quiet=quiet) as progress:
         directory, ended = grid.run(cells, out, data=data, jobs=jobs, on=on, progress=progress)
-    done = [{**_scores(directory / cell.run), "run": str(directory / cell.run)} for cell in ended if not cell.problem]
-    failed = [cell for cell in ended if cell.problem]
+    done = [
+        {**_scores(directory / cell.run), "run": str(directory / cell.run)} for cell in ended if cell.status == "done"
+    ]
+    failed = [cell for cell in ended if cell.status == "failed"]
     if as_json:
         problems = [{"cell": cell.coordinates, "error": cell.problem, "remedy": cell.remedy} for cell in failed]
         print_json({"runs": done, "failed": problems, "grid": str(directory)})
