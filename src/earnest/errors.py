@@ -5,6 +5,7 @@
     ├── DataError         a table, a corpus or a label is wrong
     │   └── LeakError     the split shares speakers, sources or audio between training and test
     ├── AudioError        a file cannot be read as audio (carries path, reason, remedy)
+    ├── TrainingError     a training cannot go on: its numbers are no longer numbers
     ├── CheckpointError   a checkpoint is damaged or belongs to another run
     ├── BundleError       a bundle is damaged, incomplete or of another version
     ├── StorageError      the disk is full or a place cannot be written
@@ -59,6 +60,10 @@ class AudioError(EarnestError):
 
     def __reduce__(self) -> tuple[type[AudioError], tuple[str, str, str | None]]:
         return AudioError, (self.path, self.reason, self.remedy)
+
+
+class TrainingError(EarnestError):
+    """A training cannot go on: its loss or its weights are no longer finite numbers."""
 
 
 class CheckpointError(EarnestError):

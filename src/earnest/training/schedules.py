@@ -8,7 +8,11 @@ from earnest.recipe import Training
 
 
 class Schedule:
-    """Warm-up, then none, step, cosine or plateau.
+    """Warm-up, a hold at the full rate, then none, step, cosine, polynomial or plateau.
+
+    AST's schedule (arXiv:2104.01778), ×0.85 in each epoch after the fifth, is `step` with `hold_epochs: 4, step_epochs:
+    1, step_factor: 0.85`; MatchboxNet's (arXiv:2004.08531) is a warm-up of 5 % of the epochs, a hold of 45 % and
+    `polynomial` with the power 2.
 
     Only `plateau` has a memory (what the validation loss has been); it is two numbers and a factor, saved with the
     checkpoint by `state` and `restore`.
@@ -27,15 +31,20 @@ class Schedule:
         warmup = recipe.warmup_epochs * self.steps_per_epoch
         if step < warmup:
             return recipe.learning_rate * (step + 1) / (warmup + 1)
-        return recipe.learning_rate * self._factor(step, warmup)
+        return recipe.learning_rate * self._factor(step, warmup + recipe.hold_epochs * self.steps_per_epoch)
 
-    def _factor(self, step: int, warmup: float) -> float:
+    def _factor(self, step: int, start: float) -> float:
+        """The factor at a step of a fall that begins at step `start`."""
         recipe = self.training
+        total = recipe.epochs * self.steps_per_epoch
+        fallen, height = max(step - start, 0), max(total - start, 1)
         if recipe.schedule == "cosine":
-            total = recipe.epochs * self.steps_per_epoch
-            return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+            return 0.5 * (1 + math.cos(math.pi * fallen / height))
+        if recipe.schedule == "polynomial":
+            return float((1 - fallen / height) ** recipe.power)
         if recipe.schedule == "step":
-            return float(recipe.step_factor ** (step // self.steps_per_epoch // recipe.step_epochs))
+            epoch = max(step // self.steps_per_epoch - recipe.hold_epochs, 0)
+            return float(recipe.step_factor ** (epoch // recipe.step_epochs))
         return self.plateau_factor
 
     def end_epoch(self, validation_loss: float | None) -> None:
