@@ -45,6 +45,7 @@ class Config:
     leaves, depth : the most leaves of a tree, and the most questions on the way to one.
     min_clips : training clips that a leaf holds at least.
     feature_fraction : share of the features that each tree may ask for.
+    bins : thresholds that are tried per feature; fitting takes about a third of the time it takes with LightGBM's 255.
     l2 : weight of the squared leaf values in the objective.
     balanced : weigh classes inversely to their number of training clips.
     """
@@ -56,6 +57,7 @@ class Config:
     depth: int = 6
     min_clips: int = 5
     feature_fraction: float = 0.5
+    bins: int = 63
     l2: float = 1.0
     balanced: bool = False
 
@@ -167,6 +169,7 @@ class Estimator:
             "max_depth": self.config.depth,
             "min_data_in_leaf": self.config.min_clips,
             "feature_fraction": self.config.feature_fraction,
+            "max_bin": self.config.bins,
             "lambda_l2": self.config.l2,
             "seed": seed,
             "deterministic": True,
