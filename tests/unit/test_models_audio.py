@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from earnest import models
 from earnest.errors import RecipeError
+from earnest.models._selective_scan import in_stretches, selective_scan, step_by_step
 from earnest.models._vit import Block
 from earnest.recipe import Part
 
@@ -36,6 +38,9 @@ PARAMETERS = [
     ("kwt", {"heads": 2}, 98, 40, 12, 2_394_252),
     ("kwt", {"heads": 3}, 98, 40, 12, 5_360_844),
     ("ast", {"size": "base"}, 1024, 128, 527, 86_594_063),  # "87 M"
+    ("audio_mamba", {"size": "base"}, 1024, 128, 527, 92_107_535),  # "92.1 M"
+    ("audio_mamba", {"size": "small", "directions": "separate"}, 1024, 128, 527, 25_539_215),  # "25.5 M"
+    ("audio_mamba", {"size": "tiny"}, 1024, 128, 527, 6_438_479),  # not published
     ("micro_speech", {}, 49, 40, 4, 16_652),  # 8 · (80 + 1) + 4 · (8 · 25 · 20 + 1)
 ]
 
@@ -65,6 +70,8 @@ def test_fsdnoisy_cnn_counts_running_statistics_as_its_authors_do():
         ("ast", {}, 15, 40, "15 frames"),
         ("ast", {"patch": 30}, 64, 20, "20 bands"),
         ("ast", {"depth": 0}, 64, 40, "depth 0"),
+        ("audio_mamba", {}, 64, 13, "13 bands"),
+        ("audio_mamba", {"states": 0}, 64, 40, "states 0"),
         ("panns_cnn14", {}, 100, 31, "31"),
         ("panns_cnn6", {}, 100, 13, "13"),
         ("panns_cnn6", {"widths": [8, 8]}, 100, 40, r"\[8, 8\]"),
@@ -110,6 +117,56 @@ def test_ast_cuts_the_patches_of_its_paper():
     assert model.positions.shape[1] == 1214
 
 
+def scan_inputs(tokens: int, batch: int = 2, inner: int = 6, states: int = 3) -> list[torch.Tensor]:
+    """x, Δ, A, B and C of a selective scan, in double precision."""
+    rng = torch.Generator().manual_seed(tokens)
+    values = torch.randn(batch, tokens, inner, generator=rng, dtype=torch.float64)
+    delta = torch.rand(batch, tokens, inner, generator=rng, dtype=torch.float64)
+    rates = -torch.arange(1, states + 1, dtype=torch.float64)[:, None] * torch.ones(inner, dtype=torch.float64)
+    drive, reading = torch.randn(2, batch, tokens, states, generator=rng, dtype=torch.float64)
+    return [values, delta, rates, drive, reading]
+
+
+def test_selective_scan_is_the_equation_of_its_paper():
+    values, delta, rates, drive, reading = scan_inputs(5, batch=1, inner=2, states=3)
+    scanned = step_by_step(values, delta, rates, drive, reading)
+    for channel in range(2):
+        state = [0.0, 0.0, 0.0]
+        for token in range(5):
+            step, value = float(delta[0, token, channel]), float(values[0, token, channel])
+            state = [
+                math.exp(step * float(rates[n, channel])) * state[n] + step * float(drive[0, token, n]) * value
+                for n in range(3)
+            ]
+            expected = sum(float(reading[0, token, n]) * state[n] for n in range(3))
+            assert float(scanned[0, token, channel]) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 8, 9, 64, 65, 125, 513])
+def test_selective_scan_in_stretches_is_the_plain_recurrence(tokens):
+    parts = scan_inputs(tokens)
+    # Both in double precision, sums in another order.
+    torch.testing.assert_close(in_stretches(*parts), step_by_step(*parts), rtol=1e-12, atol=1e-12)
+
+
+def test_selective_scan_gives_the_gradients_of_the_recurrence():
+    parts = [part.float().requires_grad_() for part in scan_inputs(20)]
+    expected = torch.autograd.grad(step_by_step(*parts).square().sum(), parts)
+    for ours, theirs in zip(torch.autograd.grad(selective_scan(*parts).square().sum(), parts), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_audio_mamba_looks_ahead_and_back():
+    """The class token in the middle depends on the first patch and on the last."""
+    for directions in ("shared", "separate"):
+        model = build("audio_mamba", {"depth": 1, "states": 2, "directions": directions}, 160, 16, 4).eval()
+        features = torch.randn(1, 160, 16, requires_grad=True)
+        model.embed(features).square().sum().backward()
+        reached = features.grad[0].abs().sum(dim=1) > 0
+        assert reached[:16].all()
+        assert reached[-16:].all()
+
+
 @pytest.mark.parametrize("name", ["panns_cnn14", "panns_cnn6", "panns_mobilenet"])
 def test_panns_take_a_single_frame_and_leave_long_clips_as_they_are(name):
     model = build(name, dict(models.example(name).options), 100, 40, 4).eval()
@@ -130,6 +187,7 @@ def test_panns_take_a_single_frame_and_leave_long_clips_as_they_are(name):
         ("micro_speech", 49, 40, 4000),
         ("kwt", 64, 40, 64),
         ("ast", 64, 40, 192),
+        ("audio_mamba", 64, 40, 192),
         ("fsdnoisy_cnn", 64, 40, 64),
     ],
 )
@@ -139,3 +197,22 @@ def test_embedding(name, frames, bands, dim):
     with torch.no_grad():
         embedding = model.embed(features, torch.tensor([frames, frames // 2]))
     assert embedding.shape == (2, dim)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("panns_cnn14", "panns_cnn6", "panns_mobilenet", "fsdnoisy_cnn", "matchboxnet"),
+        *("kwt", "micro_speech", "ast", "audio_mamba"),
+    ],
+)
+def test_trains_in_bfloat16_with_channels_last(name):
+    example = models.example(name)
+    model = build(name, dict(example.options), example.frames, example.bands, 4)
+    model = model.to(memory_format=torch.channels_last).train()
+    features = torch.randn(4, example.frames, example.bands)
+    lengths = torch.tensor([example.frames, example.frames // 2, 3, example.frames])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = nn.functional.cross_entropy(model(features, lengths).float(), torch.arange(4))
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
