@@ -1,6 +1,7 @@
 """From recordings to a run directory, as one readable path. A newcomer starts here.
 
-    recordings ─ corpora ─► table ─ decode ─► waveforms ─ splits ─► folds ─ audit ─► units ─► scores ─► bundle, report
+    recordings ─ corpora ─► table ─ decode ─► waveforms ─ segments ─► clips ─ splits ─► folds ─ audit ─►
+    units ─ levels ─► scores ─► bundle, report
 
 Nothing of the test rows is used before `score`, and each fold's unit starts from nothing (see `units`). A run may be
 killed at any moment: the same command goes on where it stopped, and a finished run is returned as it is.
@@ -16,21 +17,23 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 
-from earnest import augment, corpora, frontends, leaks, models, splits, tasks
-from earnest.errors import BundleError, DataError, LeakError, RecipeError, did_you_mean
+from earnest import augment, corpora, frontends, leaks, levels, models, segments, splits, tasks
+from earnest.errors import BundleError, DataError, LeakError, RecipeError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.grouping import connected_groups
 from earnest.provenance import environment
-from earnest.recipe import Recipe
+from earnest.recipe import Recipe, Split
 from earnest.reporting.report import write_report
-from earnest.results import gather, summarise
+from earnest.reporting.wording import score_text
+from earnest.results import gather, group_column, summarise
 from earnest.shipping.assemble import assemble_bundle
 from earnest.shipping.parity import LIMIT, Parity
 from earnest.splits import Folds
@@ -119,7 +122,7 @@ def run(
         atomic_write_text(directory / "environment.json", json.dumps(environment(recipe), indent=1))
 
         prepared = prepare(recipe, directory, data, progress)
-        folds = splits.make_folds(prepared.table, recipe.split, prepared.column)
+        folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
         folds, audit = check_leaks(recipe, prepared, folds, directory, progress)
         scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
         scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
@@ -160,14 +163,15 @@ def check_parts(recipe: Recipe) -> None:
     ------
     RecipeError : a part or option is unknown, or two of them do not fit together.
     """
-    task = tasks.find(recipe.task)
-    if recipe.primary and recipe.primary not in task.metrics:
-        raise RecipeError(f"primary: unknown metric {recipe.primary!r}.", did_you_mean(recipe.primary, task.metrics))
+    tasks.check(tasks.find(recipe.task), recipe)
+    levels.check_recipe(recipe)
     augment.build(recipe.augment, recipe.sample_rate)
     frontend = frontends.build(recipe.frontend, recipe.sample_rate)
     window = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples).window
+    segments.check_gap(recipe.clips, window, recipe.sample_rate)
     frames = frontend.frames_for(window)
     name = recipe.model.name
+    models.check_channels(recipe.model, frontend.bands)
     if models.is_estimator(name):
         models.build_estimator(recipe.model, 2)
         if frames != 1:
@@ -193,10 +197,10 @@ def sweep(directory: Path) -> None:
 
 
 def prepare(recipe: Recipe, directory: Path, data: Path | None, progress: Progress) -> Prepared:
-    """Find the corpus, decode every clip once, and set aside what cannot be read."""
+    """Find the corpus, decode every recording once, set aside what cannot be read, and cut the rest into clips."""
     table = corpora.open_table(recipe.corpus, pattern=recipe.pattern, data=data)
     task = tasks.find(recipe.task)
-    column = recipe.target or task.target
+    column = tasks.column_of(task, recipe.target, table)
     task.labels(table, column)  # fail before decoding
 
     progress.stage("decoding", len(table))
@@ -212,14 +216,29 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, progress: Progre
         )
 
     labels = task.labels(table, column)
+    window = Inputs.of(recipe.clips, recipe.sample_rate, smallest_input(recipe)).window
+    table = segments.segment(table, task.encode(table, column, labels), column, cache, recipe.clips, window)
     targets = task.encode(table, column, labels)
+    levels.check(table, targets, tasks.level_of(task, recipe.level))
     table.write(directory / "table.parquet")
     with atomic_path(cache / "targets.npy") as path:
         np.save(path, targets)
-    groups = connected_groups(table, [name for name in splits.DEFAULT_GROUPS if table.has(name)])
+    columns = tasks.groups_of(task, None, table) or [name for name in splits.DEFAULT_GROUPS if table.has(name)]
+    groups = connected_groups(table, columns)
     with atomic_path(cache / "groups.npy") as path:
         np.save(path, groups)
     return Prepared(table, task, column, labels, targets, cache, quarantine)
+
+
+def smallest_input(recipe: Recipe) -> int:
+    """The fewest samples that the recipe's front end takes."""
+    return frontends.build(recipe.frontend, recipe.sample_rate).min_samples
+
+
+def grouping(recipe: Recipe, prepared: Prepared) -> Split:
+    """The recipe's split, with the groups that the task asks for where the recipe names none."""
+    columns = tasks.groups_of(prepared.task, recipe.split.group, prepared.table)
+    return recipe.split.model_copy(update={"group": columns})
 
 
 def check_leaks(
@@ -242,6 +261,7 @@ def check_leaks(
     if recipe.split.copies == "drop" and audit.leaks["duplicate"]:
         folds = leaks.without_copies(folds, audit)
         audit = look(prepared.table, folds)
+    audit = replace(audit, leaks=audit.leaks | segments.leaks(prepared.table, folds))
     atomic_write_text(directory / "audit.json", json.dumps(audit.as_dict(), indent=1, ensure_ascii=False))
     found = {kind: count for kind, count in audit.leaks.items() if count}
     if found and recipe.split.name != "random" and recipe.allow_leaks is None:
@@ -288,10 +308,16 @@ def run_folds(
     lines = "".join(json.dumps(entry) + "\n" for unit in units for entry in read_log(unit.directory))
     atomic_write_text(directory / "log.jsonl", lines)
 
-    predictions = gather(units, prepared.table, prepared.column, prepared.labels)
+    group = group_column(prepared.table, recipe, prepared.task)
+    predictions = gather(units, prepared.table, prepared.task, prepared.targets, prepared.labels, group)
+    predictions = levels.name_units(predictions, prepared.table)
     with atomic_path(directory / "predictions.parquet") as path:
         predictions.write_parquet(path)
-    return summarise(predictions, records, recipe, prepared.task, prepared.table, folds, prepared.labels)
+
+    def judge(answers: pl.DataFrame) -> dict[str, Any]:
+        return summarise(answers, records, recipe, prepared.task, prepared.table, folds, prepared.labels)
+
+    return levels.score_levels(predictions, judge, recipe, prepared.task, prepared.labels)
 
 
 def check_parity_holds(scores: Mapping[str, Any]) -> None:
@@ -305,8 +331,8 @@ def check_parity_holds(scores: Mapping[str, Any]) -> None:
     if not parity.holds:
         raise BundleError(
             f"the exported models are not the scored ones: {parity.same_decisions} of {parity.clips} decisions are the "
-            f"same, and probabilities differ by up to {parity.largest_difference:.2g} (limit {LIMIT:g}). "
-            f"The score was {100 * scores['score']:.1f} %; nothing was shipped.",
+            f"same, and scores differ by up to {parity.largest_difference:.2g} (limit {LIMIT:g}). "
+            f"The score was {score_text(scores['primary'], scores['score'])}; nothing was shipped.",
             "This is a fault of the export, not of your data: report it with the recipe. The trained weights are kept.",
         )
 
@@ -315,12 +341,13 @@ def run_twin(
     recipe: Recipe, prepared: Prepared, directory: Path, jobs: int | None, progress: Progress
 ) -> dict[str, Any]:
     """The same recipe with groups ignored: what the field would have reported. Its score is void."""
-    folds = splits.twin_of(prepared.table, recipe.split, prepared.column)
+    folds = splits.twin_of(prepared.table, grouping(recipe, prepared), prepared.column)
     place = directory / "twin"
     place.mkdir(exist_ok=True)
     scores = run_folds(recipe, prepared, folds, place, jobs, progress, ship=False)
-    atomic_write_text(place / "scores.json", json.dumps({**scores, "void": True}, indent=1, ensure_ascii=False))
-    return {key: scores[key] for key in ("score", "interval", "protocol", "metrics")} | {"void": True}
+    scores |= {"void": True, "leaks": segments.leaks(prepared.table, folds)}
+    atomic_write_text(place / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
+    return {key: scores[key] for key in ("score", "interval", "protocol", "level", "metrics", "leaks", "void")}
 
 
 def run_units(units: Sequence[Unit], jobs: int, progress: Progress) -> list[dict[str, Any]]:

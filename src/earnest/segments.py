@@ -80,8 +80,7 @@ def segment(table: Table, targets: np.ndarray, column: str, cache: Path, clips: 
         write_spans(cache, np.stack([first, np.minimum(last, first + window)], axis=1), waveforms.sample_rate)
         return table
     if clips.segments == "join-by-speaker":
-        gap = round(clips.gap_s * waveforms.sample_rate)
-        check_gap(gap, window, clips)
+        gap = check_gap(clips, window, waveforms.sample_rate)
         joined = join(table, targets, column, waveforms.lengths, gap)
         sources = linked_sources(table, joined)
         begins = write_joined(cache, waveforms, joined)
@@ -94,14 +93,21 @@ def segment(table: Table, targets: np.ndarray, column: str, cache: Path, clips: 
     return pieces
 
 
-def check_gap(gap: int, window: int, clips: Clips) -> None:
-    """Raise `RecipeError` when a window can fall into the silence between two joined recordings; both in samples."""
+def check_gap(clips: Clips, window: int, sample_rate: int) -> int:
+    """The samples of silence between two joined recordings.
+
+    Raises
+    ------
+    RecipeError : a window (in samples) could fall into it.
+    """
+    gap = round(clips.gap_s * sample_rate)
     if clips.segments == "join-by-speaker" and gap >= window:
         raise RecipeError(
             f"clips.gap_s={clips.gap_s:g} is not shorter than a window of {clips.window_s:g} s: "
             "whole pieces would be silence.",
             "Use a shorter silence (0.5 s is usual) or longer windows.",
         )
+    return gap
 
 
 def each_alone(table: Table, lengths: np.ndarray) -> Joined:
@@ -249,6 +255,11 @@ def cut(
     order = frame.select(pl.arg_sort_by("id"))["id"].to_numpy()
     spans = (begins[owners][:, None] + np.stack([starts, stops], axis=1))[order]
     return Table(frame[order], table.name, table.bad_rows, table.info), spans
+
+
+def leaks(table: Table, folds: Folds) -> dict[str, int]:
+    """What a table of pieces adds to the audit's leaks: the number of torn recordings. Nothing for whole recordings."""
+    return {"recording": scattered(table, folds)} if table.has("recording") else {}
 
 
 def scattered(table: Table, folds: Folds) -> int:
