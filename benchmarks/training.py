@@ -23,6 +23,7 @@ from earnest.recipe import Part, Training
 from earnest.training.batches import Epochs, Examples
 from earnest.training.inputs import Inputs
 from earnest.training.loop import precision, train
+from earnest.training.losses import Loss
 from earnest.training.waveforms import Waveforms
 
 RATE, SAMPLES, CLIPS, BATCH, CLASSES, ROUNDS = 22_050, 88_064, 512, 32, 10, 7
@@ -33,9 +34,9 @@ MODEL = Part(name="simple_cnn")
 def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    waveforms = Waveforms(
-        rng.normal(0, 0.1, CLIPS * SAMPLES).astype(np.float32), np.arange(CLIPS + 1, dtype=np.int64) * SAMPLES, RATE
-    )
+    starts = np.arange(CLIPS, dtype=np.int64) * SAMPLES
+    samples = rng.normal(0, 0.1, CLIPS * SAMPLES).astype(np.float32)
+    waveforms = Waveforms(samples, np.stack([starts, starts + SAMPLES], 1), RATE)
     targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(CLASSES, size=CLIPS)]
     frontend = frontends.build(FRONTEND, RATE)
     inputs = Inputs(SAMPLES, SAMPLES // 2, "pad", frontend.min_samples)
@@ -114,9 +115,10 @@ def ours(examples: Examples, frames: int) -> float:
             lambda: models.build(MODEL, frames, 64, CLASSES),
             Epochs(examples, np.arange(CLIPS), BATCH, workers=0),
             None,
-            tasks.find(Part(name="classification")),
+            Loss(tasks.find(Part(name="classification"))),
             Training(epochs=1, batch_size=BATCH),
             seed=0,
+            where="benchmark",
             directory=Path(folder),
             log=records.append,
         )

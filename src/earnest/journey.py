@@ -38,6 +38,7 @@ from earnest.shipping.assemble import assemble_bundle
 from earnest.shipping.parity import LIMIT, Parity
 from earnest.splits import Folds
 from earnest.table import Table
+from earnest.training import origins
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms, decode
 from earnest.units import Unit, end_with_parent, locked, read_log, run_unit
@@ -126,6 +127,8 @@ def run(
         folds, audit = check_leaks(recipe, prepared, folds, directory, progress)
         scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
         scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
+        if recipe.start:
+            scores["start"] = origins.Source.open(recipe.start.run).facts()
         if recipe.twin:
             scores["twin"] = run_twin(recipe, prepared, directory, jobs, progress)
         scores["seconds"] = round(time.monotonic() - started, 1)
@@ -286,6 +289,7 @@ def run_folds(
     ship: bool,
 ) -> dict[str, Any]:
     """Train and score every fold and seed; write predictions and log; return what goes into `scores.json`."""
+    origin = origins.finder(recipe, prepared.table, folds)
     units = [
         Unit(
             directory=directory / (f"fold-{fold.name}" if seed == recipe.seeds[0] else f"fold-{fold.name}-s{seed}"),
@@ -299,6 +303,7 @@ def run_folds(
             labels=tuple(prepared.labels),
             data_hash=prepared.table.hash,
             ship=ship and seed == recipe.seeds[0],
+            origin=origin(fold, seed),
         )
         for seed in recipe.seeds
         for fold in folds.folds

@@ -148,12 +148,35 @@ class Training(Strict):
     threads: int = Field(1, ge=1)
 
 
+class Start(Strict):
+    """The finished run whose weights a training starts from (`training.transfer`, `training.origins`).
+
+    `part` names one module of the network instead of all of it; `fold` and `seed` say which of that run's networks,
+    where the corpora differ. What is taken rests for `frozen_epochs` and then moves at `rate_factor` times the rate.
+    """
+
+    run: str
+    part: str | None = None
+    fold: str | None = None
+    seed: int | None = None
+    frozen_epochs: int = Field(0, ge=0)
+    rate_factor: float = Field(1.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_folder(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "name" in value:  # a folder alone, to which an override added a key
+            return {"run": value["name"], **{key: given for key, given in value.items() if key != "name"}}
+        return {"run": value} if isinstance(value, str) else value
+
+
 class Recipe(Strict):
     """Everything that decides a run's result, and nothing else.
 
     `level` is what the score counts: clips, recordings or subjects (default: the task's own); `combine` is how the
-    probabilities of several windows, or of several clips of one recording or subject, become one. Keys that came after
-    the first recipes are left out of the hash at their defaults, so that runs made before keep theirs.
+    probabilities of several windows, or of several clips of one recording or subject, become one. `mode` is how a
+    network is taught (`training.lessons`), `start` whose weights it starts from. Keys that came after the first recipes
+    are left out of the hash at their defaults, so that runs made before keep theirs.
     """
 
     name: str = "run"
@@ -168,6 +191,8 @@ class Recipe(Strict):
     augment: tuple[Part, ...] = ()
     model: Part
     training: Training = Training()
+    mode: Part = Field(Part(name="supervised"), exclude_if=lambda mode: mode == Part(name="supervised"))
+    start: Start | None = None
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     primary: str | None = None
     level: Literal["clip", "recording", "subject"] | None = None
@@ -183,7 +208,7 @@ class Recipe(Strict):
     def plain(self) -> dict[str, Any]:
         """The recipe as plain YAML values, parts in their short form."""
         values = self.model_dump(mode="json", exclude_none=True)
-        for key in ("task", "frontend", "model"):
+        for key in {"task", "frontend", "model", "mode"} & values.keys():
             values[key] = getattr(self, key).plain()
         values["augment"] = [part.plain() for part in self.augment]
         if self.training.loss:

@@ -6,6 +6,7 @@ decoded audio, so units may run in any order and in any number of processes, and
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import hashlib
 import json
@@ -13,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,16 +28,19 @@ from torch import nn
 from earnest import augment, frontends, models, tasks
 from earnest.errors import CheckpointError
 from earnest.files import atomic_path, atomic_write_text
-from earnest.frontends import FrontEnd
+from earnest.frontends import Features, FrontEnd
 from earnest.recipe import Recipe
+from earnest.runtime.combine import combine
 from earnest.shipping.onnx import export_onnx
 from earnest.shipping.parity import check_parity
-from earnest.training import checkpoints
+from earnest.training import checkpoints, losses
 from earnest.training.batches import Epochs, Examples
 from earnest.training.evaluate import Evaluator
 from earnest.training.inputs import Inputs
 from earnest.training.loop import Validation, derive, train
-from earnest.training.pipeline import Members, Normaliser, Pipeline
+from earnest.training.origins import Origin
+from earnest.training.pipeline import AnyNormaliser, Members, Pipeline, normaliser_for
+from earnest.training.transfer import Transfer
 from earnest.training.waveforms import Waveforms
 
 
@@ -52,6 +56,7 @@ class Unit:
     training, validation, test : rows of the table.
     labels : names of the outputs.
     ship : also export, and compare the exported file with the scored model.
+    origin : the weights it starts from, where the recipe says so.
     """
 
     directory: Path
@@ -65,12 +70,14 @@ class Unit:
     labels: tuple[str, ...]
     data_hash: str
     ship: bool
+    origin: Origin | None = None
 
     @property
     def identity(self) -> str:
         """SHA-256 of all that decides the result."""
         rows = [self.training, self.validation, self.test]
         facts = [self.recipe.hash, self.data_hash, self.seed, self.fold, rows, self.labels, self.ship]
+        facts += [self.origin.sha256] if self.origin else []
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -123,13 +130,13 @@ def _work(unit: Unit) -> dict[str, Any]:
     torch.set_num_threads(recipe.training.threads)
     waveforms = Waveforms.open(unit.cache)
     targets = np.load(unit.cache / "targets.npy")
-    task = tasks.find(recipe.task)
+    task = tasks.find(recipe.task).fitted(targets[list(unit.training)])
     frontend = frontends.build(recipe.frontend, recipe.sample_rate)
     inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
     examples = Examples(
         waveforms, targets, frontend, inputs, augment.build(recipe.augment, recipe.sample_rate), derive(unit.seed)
     )
-    normaliser = Normaliser(frontend.bands)
+    normaliser = normaliser_for(frontend.bands)
     normaliser.fit(examples.plain(row) for row in unit.training)
 
     trained = _reload(unit, frontend, inputs)
@@ -143,7 +150,9 @@ def _work(unit: Unit) -> dict[str, Any]:
         checkpoints.save(unit.directory / "checkpoint", "final", Normalised(normaliser, model).state_dict(), record)
 
     network = Normalised(normaliser, model)
-    scores, _ = Evaluator(waveforms, inputs, frontend, unit.test).probabilities(network, task.probabilities)
+    scores, _ = Evaluator(waveforms, inputs, frontend, unit.test, rule_of(recipe, task)).probabilities(
+        network, task.probabilities
+    )
     with atomic_path(unit.directory / "predictions.npy") as path:
         np.save(path, scores)
         record["predictions_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -175,60 +184,72 @@ def _reload(unit: Unit, frontend: FrontEnd, inputs: Inputs) -> tuple[nn.Module, 
 class Normalised(nn.Module):
     """Normaliser and model without the front end: features in, outputs out."""
 
-    normaliser: Normaliser
+    normaliser: AnyNormaliser
     model: nn.Module
 
-    def __init__(self, normaliser: Normaliser, model: nn.Module) -> None:
+    def __init__(self, normaliser: AnyNormaliser, model: nn.Module) -> None:
         super().__init__()
         self.normaliser = normaliser
         self.model = model
 
-    def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, features: Features, lengths: Features | None = None) -> torch.Tensor:
         """(batch, frames, bands), (batch,) → (batch, outputs)."""
         outputs: torch.Tensor = self.model(self.normaliser(features), lengths)
         return outputs
 
 
 def _train_network(
-    unit: Unit, examples: Examples, normaliser: Normaliser, task: tasks.Task
+    unit: Unit, examples: Examples, normaliser: AnyNormaliser, task: tasks.Task
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Each member is trained from its own seed; their mean is the unit's model."""
     recipe = unit.recipe
     frames = examples.frontend.frames_for(examples.inputs.window)
     bands, outputs = examples.frontend.bands, len(unit.labels)
-    judge = Evaluator(examples.waveforms, examples.inputs, examples.frontend, unit.validation)
+    judge = Evaluator(examples.waveforms, examples.inputs, examples.frontend, unit.validation, rule_of(recipe, task))
     metric = task.metrics[recipe.primary or task.primary]
     truth = examples.targets[list(unit.validation)]
+    loss = losses.build(task, recipe.training, torch.from_numpy(examples.targets[list(unit.training)]))
 
     def validate(network: nn.Module) -> Validation:
         scores, raw = judge.probabilities(network, task.probabilities)
-        return Validation(float(task.loss(raw, torch.from_numpy(truth), 0.0)), metric(truth, scores))
+        return Validation(loss.validation(raw, torch.from_numpy(truth)), metric(truth, scores))
+
+    def build(transfer: Transfer | None) -> nn.Module:
+        network = Normalised(copy.deepcopy(normaliser), models.build(recipe.model, frames, bands, outputs))
+        return transfer.into(network) if transfer else network
 
     members: list[nn.Module] = []
     epochs_used = []
     for member in range(recipe.training.members):
         seed = derive(unit.seed, member)
         examples.seed = seed
+        transfer = None
+        if unit.origin and recipe.start:
+            transfer = Transfer.load(unit.origin, recipe.start, member, unit.labels)
         network, epochs_run = train(
-            lambda: Normalised(copy_of(normaliser), models.build(recipe.model, frames, bands, outputs)),
+            partial(build, transfer),
             Epochs(examples, np.array(unit.training), recipe.training.batch_size, recipe.training.workers),
             validate if unit.validation else None,
-            task,
+            loss,
             recipe.training,
             seed=seed,
+            where=f"fold {unit.fold}, seed {unit.seed}",
             directory=unit.directory / "checkpoint" / f"member-{member}",
             log=partial(append_log, unit, member),
+            transfer=transfer,
         )
         members.append(cast("Normalised", network).model)
         epochs_used.append(epochs_run)
     model = members[0] if len(members) == 1 else Members(members)
     record: dict[str, Any] = {"fold": unit.fold, "seed": unit.seed, "epochs": max(epochs_used), "validation": None}
+    if unit.origin:
+        record["start"] = unit.origin.as_dict()
     if unit.validation:
         record["validation"] = validate(Normalised(normaliser, model)).score
     return model, record
 
 
-def _fit_estimator(unit: Unit, examples: Examples, normaliser: Normaliser) -> tuple[nn.Module, dict[str, Any]]:
+def _fit_estimator(unit: Unit, examples: Examples, normaliser: AnyNormaliser) -> tuple[nn.Module, dict[str, Any]]:
     """Every window of every training clip is one row of the estimator."""
     with torch.no_grad():
         clips = [normaliser(examples.plain(row)).numpy() for row in unit.training]
@@ -259,7 +280,21 @@ def _export(
         labels=unit.labels,
         sample_rate=unit.recipe.sample_rate,
     )
-    return check_parity(path, scores, lambda index: np.asarray(waveforms[unit.test[index]]), inputs).as_dict()
+    return check_parity(
+        path,
+        scores,
+        lambda index: np.asarray(waveforms[unit.test[index]]),
+        inputs,
+        kind=task.kind,
+        combine=unit.recipe.combine,
+    ).as_dict()
+
+
+def rule_of(recipe: Recipe, task: tasks.Task) -> Callable[[np.ndarray], np.ndarray] | None:
+    """How the answers for a clip's windows become one; None: by their mean."""
+    if recipe.combine == "mean":
+        return None
+    return partial(combine, rule=recipe.combine, exclusive=task.kind == "classes")
 
 
 class Probabilities(nn.Module):
@@ -272,13 +307,6 @@ class Probabilities(nn.Module):
     def forward(self, outputs: torch.Tensor) -> torch.Tensor:
         """Outputs → what is reported."""
         return self.task.probabilities(outputs)
-
-
-def copy_of(normaliser: Normaliser) -> Normaliser:
-    """A normaliser of its own with the same numbers, for a network that is wrapped and averaged."""
-    copy = Normaliser(len(normaliser.mean))
-    copy.load_state_dict(normaliser.state_dict())
-    return copy
 
 
 def append_log(unit: Unit, member: int, record: dict[str, Any]) -> None:

@@ -18,21 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 
+from earnest.errors import TrainingError
 from earnest.recipe import Training
-from earnest.tasks import Task
-from earnest.training.batches import Batch, Epochs, unless_full
+from earnest.training import optimizers
+from earnest.training.batches import Batch, Epochs, to_device, unless_full
 from earnest.training.checkpoints import History
+from earnest.training.losses import Loss
 from earnest.training.schedules import Schedule
-
-OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], Training], torch.optim.Optimizer]] = {
-    "adamw": lambda p, t: torch.optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay, fused=True),
-    "adam": lambda p, t: torch.optim.Adam(p, lr=t.learning_rate, weight_decay=t.weight_decay, fused=True),
-    "sgd": lambda p, t: torch.optim.SGD(
-        p, lr=t.learning_rate, weight_decay=t.weight_decay, momentum=t.momentum, nesterov=t.momentum > 0
-    ),
-}
+from earnest.training.transfer import Transfer
 
 
 @dataclass
@@ -63,6 +59,7 @@ class Learner:
     model : the network as accelerate prepared it; `bare` is the same network without wrappers.
     averaged : the moving average of its weights, where the recipe asks for one.
     best : weights of the best validation epoch, where the recipe has patience.
+    transfer : what was taken from another run, and rests for some epochs.
     """
 
     accelerator: Accelerator
@@ -72,6 +69,7 @@ class Learner:
     schedule: Schedule
     averaged: Averaged | None
     best: dict[str, torch.Tensor]
+    transfer: Transfer | None
 
     @property
     def judged(self) -> nn.Module:
@@ -83,12 +81,14 @@ def train(
     build: Callable[[], nn.Module],
     epochs: Epochs,
     validate: Callable[[nn.Module], Validation] | None,
-    task: Task,
+    loss: Loss,
     recipe: Training,
     *,
     seed: int,
+    where: str,
     directory: Path,
     log: Callable[[dict[str, Any]], None],
+    transfer: Transfer | None = None,
 ) -> tuple[nn.Module, int]:
     """Train one network.
 
@@ -97,42 +97,50 @@ def train(
     build : makes the untrained network; called once, right after seeding.
     epochs : training batches by epoch.
     validate : scores the network on the validation rows, or None where there are none.
+    loss : what is made small.
     seed : start of every random stream of this training.
+    where : which training this is, in words, for errors.
     directory : where its checkpoints live.
     log : takes one record per epoch.
+    transfer : what `build` took from another run, where it did.
 
     Returns
     -------
     network, epoch : the last epoch's weights, or with `patience` those of the best validation epoch; fp32, on the CPU.
+
+    Raises
+    ------
+    TrainingError : the loss or the weights are no longer finite; nothing of them is written.
     """
-    learner = set_up(build, recipe, len(epochs), seed)
+    learner = set_up(build, recipe, len(epochs), seed, transfer)
     history = History(directory)
     progress = restore(history, learner)
     saved = time.monotonic()
     while progress.epoch < recipe.epochs and not (recipe.patience and progress.waited >= recipe.patience):
         started = time.monotonic()
         torch.manual_seed(derive(seed, progress.epoch + 1))
-        loss = train_epoch(learner, epochs.batches(progress.epoch), task, recipe, progress.epoch * len(epochs))
+        mean = train_epoch(learner, epochs.batches(progress.epoch), loss, recipe, progress.epoch * len(epochs))
         progress.epoch += 1
 
         result = validate(learner.judged.eval()) if validate else None
+        if not is_finite(mean, result, learner.bare):
+            raise diverged(where, progress.epoch, recipe)
         learner.schedule.end_epoch(result.loss if result else None)
         progress.waited += 1
         if result and result.score > progress.best_score:
             progress.best_score, progress.best_epoch, progress.waited = result.score, progress.epoch, 0
             if recipe.patience:
                 learner.best = {key: value.detach().clone() for key, value in learner.judged.state_dict().items()}
-        log(
-            {
-                "epoch": progress.epoch,
-                "epochs": recipe.epochs,
-                "train_loss": loss,
-                "validation_loss": result.loss if result else None,
-                "validation_score": result.score if result else None,
-                "learning_rate": learner.schedule.rate(progress.epoch * len(epochs) - 1),
-                "seconds": round(time.monotonic() - started, 3),
-            }
-        )
+        record = {
+            "epoch": progress.epoch,
+            "epochs": recipe.epochs,
+            "train_loss": mean,
+            "validation_loss": result.loss if result else None,
+            "validation_score": result.score if result else None,
+            "learning_rate": learner.schedule.rate(progress.epoch * len(epochs) - 1),
+            "seconds": round(time.monotonic() - started, 3),
+        } | loss.remarks()
+        log(record | {"gap": gap(record["train_loss"], record["validation_loss"])})
         if time.monotonic() - saved >= recipe.checkpoint_s:
             remember(history, progress, learner)
             saved = time.monotonic()
@@ -142,44 +150,86 @@ def train(
     return learner.judged.cpu().float().eval(), progress.best_epoch if learner.best else progress.epoch
 
 
-def set_up(build: Callable[[], nn.Module], recipe: Training, steps_per_epoch: int, seed: int) -> Learner:
+def set_up(
+    build: Callable[[], nn.Module], recipe: Training, steps_per_epoch: int, seed: int, transfer: Transfer | None
+) -> Learner:
     """A new network with a new optimiser, on the device and in the precision that the recipe and machine give."""
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
     # Determinism needs no filling of tensors that are about to be written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # Accelerate keeps one precision for a process; the cells of a grid may differ in it.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=precision(recipe), cpu=not torch.cuda.is_available())
     torch.manual_seed(derive(seed, 0))
     model = build()
     if any(parameter.dim() == 4 for parameter in model.parameters()):
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = OPTIMIZERS[recipe.optimizer](list(model.parameters()), recipe)
+    slowed, factor = (transfer.taken, transfer.recipe.rate_factor) if transfer else ((), 1.0)
+    optimizer = optimizers.build(model, recipe, slowed, factor)
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     averaged = Averaged(bare, recipe.average) if recipe.average else None
-    return Learner(accelerator, model, bare, optimizer, Schedule(recipe, steps_per_epoch), averaged, {})
+    return Learner(accelerator, model, bare, optimizer, Schedule(recipe, steps_per_epoch), averaged, {}, transfer)
 
 
-def train_epoch(learner: Learner, batches: Iterable[Batch], task: Task, recipe: Training, step: int) -> float:
-    """One pass over the training batches, whose first is step `step` of the training; returns the mean loss."""
+def train_epoch(learner: Learner, batches: Iterable[Batch], loss: Loss, recipe: Training, step: int) -> float:
+    """One pass over the training batches, whose first is step `step` of the training; returns the mean loss.
+
+    It ends at the first loss that is not finite, which it returns.
+    """
     model, optimizer, accelerator = learner.model.train(), learner.optimizer, learner.accelerator
+    epoch = step // learner.schedule.steps_per_epoch + 1
+    if learner.transfer:
+        learner.transfer.freeze(learner.bare, epoch)
     total, clips = 0.0, 0
     for features, lengths, targets in batches:
         for group in optimizer.param_groups:
-            group["lr"] = learner.schedule.rate(step)
-        features, targets = features.to(accelerator.device), targets.to(accelerator.device)
+            group["lr"] = learner.schedule.rate(step) * group["factor"]
+        features, targets = to_device(features, accelerator.device), targets.to(accelerator.device)
         with accelerator.autocast():
             outputs = model(features, unless_full(features, lengths))
-        loss = task.loss(outputs.float(), targets, recipe.label_smoothing)
-        accelerator.backward(loss)
+        value = loss(outputs.float(), targets, epoch)
+        accelerator.backward(value)
+        if recipe.clamp:
+            accelerator.clip_grad_value_(model.parameters(), recipe.clamp)
         if recipe.clip_norm:
             accelerator.clip_grad_norm_(model.parameters(), recipe.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if learner.averaged:
             learner.averaged.update(learner.bare, step)
-        total, clips, step = total + loss.item() * len(targets), clips + len(targets), step + 1
+        total, clips, step = total + value.item() * len(targets), clips + len(targets), step + 1
+        if not math.isfinite(total):
+            break
     return total / clips
+
+
+def is_finite(loss: float, result: Validation | None, network: nn.Module) -> bool:
+    """Whether an epoch left only finite numbers: its losses, and every weight and running statistic."""
+    losses = (loss, result.loss if result else 0.0)
+    return all(map(math.isfinite, losses)) and all(bool(v.isfinite().all()) for v in network.state_dict().values())
+
+
+def diverged(where: str, epoch: int, recipe: Training) -> TrainingError:
+    """The error for a training whose numbers grew beyond all bounds, with what helps against it."""
+    remedies = [f"lower training.learning_rate (it is {recipe.learning_rate:g})", "warm up (training.warmup_epochs)"]
+    if not recipe.clip_norm:
+        remedies.append("bound the gradient (training.clip_norm=5, or training.clamp)")
+    remedies.append("take the logarithm of the mel spectrogram where the front end has log: none")
+    remedies.append("choose a model with batch normalisation")
+    return TrainingError(
+        f"{where}, epoch {epoch}: the loss or the weights are no longer finite numbers (NaN or infinite). Gradients "
+        "grew beyond all bounds, and nothing of this epoch was kept.",
+        f"Against it: {'; '.join(remedies)}.",
+    )
+
+
+def gap(train_loss: float, validation_loss: float | None) -> float | None:
+    """The over-fitting gap in per cent, (validation - training) / training loss; None where it has no meaning."""
+    if validation_loss is None or train_loss <= 0:
+        return None
+    return 100 * (validation_loss - train_loss) / train_loss
 
 
 class Averaged:
