@@ -51,8 +51,8 @@ def predict(
     earnest predict runs/fsdd/bundle recording.wav
     earnest predict runs/fsdd/bundle recordings/ --json
 
-    The labels come in the order of the files. A file that cannot be read as audio is reported and passed over; the
-    exit code is then 3.
+    The answers come in the order of the files: one label, or the tags that reach their threshold, or numbers by name.
+    A file that cannot be read as audio is reported and passed over; the exit code is then 3.
     """
     from earnest.runtime import Predictor
 
@@ -95,8 +95,8 @@ def listen(
     streamer = Streamer(opened, threshold=threshold)
     chunks = _chunks(opened.sample_rate, wav=wav, stdin=stdin, rate=rate, quiet=quiet)
     for chunk in chunks:
-        _print_events(streamer.feed(chunk), as_json=as_json)
-    _print_events(streamer.flush(), as_json=as_json)
+        _print_events(streamer.feed(chunk), opened.kind, as_json=as_json)
+    _print_events(streamer.flush(), opened.kind, as_json=as_json)
 
 
 def doctor(
@@ -154,12 +154,20 @@ def _print_prediction(result: dict[str, Any]) -> None:
     if "error" in result:
         print_error(f"{result['file']}: {result['error']}")
         return
-    print(f"{result['file']}  {result['label']}  {result['scores'][result['label']]:.1%}", flush=True)
+    print(f"{result['file']}  {_in_words(result)}", flush=True)
     if result.get("remark"):
         say(f"Note: {result['file']}: {result['remark']}")
 
 
-def _print_events(events: list[Any], *, as_json: bool) -> None:
+def _in_words(result: dict[str, Any]) -> str:
+    """A label, tags with their scores (a dash where none is given), or numbers by name."""
+    if "values" in result:
+        return "  ".join(f"{name} {value:.3g}" for name, value in result["values"].items())
+    given = result["labels"] if "labels" in result else [result["label"]]
+    return "  ".join(f"{label}  {result['scores'][label]:.1%}" for label in given) or "–"
+
+
+def _print_events(events: list[Any], kind: str, *, as_json: bool) -> None:
     for event in events:
         start_s, end_s, score = (
             round(float(event.start_s), 3),
@@ -169,7 +177,8 @@ def _print_events(events: list[Any], *, as_json: bool) -> None:
         if as_json:
             print_json({"start_s": start_s, "end_s": end_s, "label": event.label, "score": score})
         else:
-            print(f"{start_s:9.2f} – {end_s:.2f} s  {event.label}  {score:.1%}", flush=True)
+            shown = f"{score:.3g}" if kind == "values" else f"{score:.1%}"
+            print(f"{start_s:9.2f} – {end_s:.2f} s  {event.label}  {shown}", flush=True)
 
 
 def _chunks(

@@ -22,7 +22,7 @@ CLIPS_PER_BAR = 5
 def confusions(run: RunFiles) -> Section | None:
     """The confusion matrix, and its most frequent confusions as a list."""
     labels = run.labels
-    if run.predictions is None or len(labels) < 2:
+    if run.predictions is None or len(labels) < 2 or run.kind != "classes":
         return None
     matrix = tally.confusion(run.predictions, labels)
     totals = matrix.sum(axis=1)
@@ -61,7 +61,7 @@ def _say(label: str, heard: str, clips: int, total: int) -> str:
 
 def groups(run: RunFiles) -> Section | None:
     """The share of right answers for every speaker, or whatever the clips are grouped by."""
-    if run.predictions is None or run.scores is None:
+    if run.predictions is None or run.scores is None or run.kind != "classes":
         return None
     column = tally.group_column(run.scores, run.predictions)
     if column is None:
@@ -89,7 +89,7 @@ def groups(run: RunFiles) -> Section | None:
 
 def calibration(run: RunFiles) -> Section | None:
     """How far the model's confidence can be believed."""
-    if run.predictions is None or run.scores is None:
+    if run.predictions is None or run.scores is None or run.kind != "classes":
         return None
     labels = [str(label) for label in run.scores.get("labels") or ()]
     targets, table = tally.probabilities(run.predictions, labels)
@@ -117,7 +117,7 @@ def calibration(run: RunFiles) -> Section | None:
 
 def mistakes(run: RunFiles) -> Section | None:
     """The wrong answers the model was surest of, to listen to."""
-    if run.predictions is None or run.scores is None:
+    if run.predictions is None or run.scores is None or run.kind != "classes":
         return None
     column = tally.group_column(run.scores, run.predictions)
     found = tally.worst_mistakes(run.predictions, run.labels, column, MISTAKES)

@@ -9,7 +9,18 @@ from typing import Any
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
 from earnest.reporting.verdict import is_void
-from earnest.reporting.wording import count, interval_of, listing, many, metric_name, number, percent, scientific, size
+from earnest.reporting.wording import (
+    between,
+    count,
+    interval_of,
+    listing,
+    many,
+    metric_name,
+    number,
+    scientific,
+    score_text,
+    size,
+)
 
 ROWS = 100
 _KINDS = {"identical": "identical audio", "near": "nearly identical audio"}
@@ -104,8 +115,8 @@ def shipped(run: RunFiles) -> Section | None:
                 "name": name,
                 "size": size((facts or {}).get("bytes")),
                 "sha256": (facts or {}).get("sha256"),
-                "score": percent(own["score"]) if number(own.get("score")) is not None else None,
-                "interval": f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}" if bounds else None,
+                "score": score_text(own.get("primary"), own["score"]) if number(own.get("score")) is not None else None,
+                "interval": between(own.get("primary"), bounds) if bounds else None,
                 "metric": metric_name(own.get("primary")) if own.get("primary") else None,
                 "note": own.get("note"),
             }

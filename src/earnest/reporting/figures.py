@@ -28,15 +28,17 @@ class Curve:
     validation: tuple[tuple[int, float], ...]
 
 
-def score_axis() -> Markup:
-    """The heading of the score rows: 0 to 100 %."""
+def score_axis(form: str = "{:.0%}") -> Markup:
+    """The heading of the score rows: 0 to 100 (per cent, said beside it), or 0 to 1 with the form `{:g}`."""
     scale = svg.Scale(0, 1, ROW_MARGIN, ROW_WIDTH - ROW_MARGIN)
-    names = [svg.text(scale(tick), 12, f"{100 * tick:.0f}", "tick", "middle") for tick in (0, 0.25, 0.5, 0.75, 1)]
+    names = [
+        svg.text(scale(tick), 12, form.format(tick).rstrip("%"), "tick", "middle") for tick in (0, 0.25, 0.5, 0.75, 1)
+    ]
     return svg.picture(ROW_WIDTH, 16, "", *names, class_="score-row")
 
 
 def score_row(score: float | None, interval: tuple[float, float] | None, kind: str) -> Markup:
-    """A score as a dot and its interval as a bar, on a scale from 0 to 100 % shared by all rows."""
+    """A score as a dot and its interval as a bar, on a scale from 0 to 1 (lower ones at 0) shared by all rows."""
     scale, middle = svg.Scale(0, 1, ROW_MARGIN, ROW_WIDTH - ROW_MARGIN), 15.0
     parts = [svg.line(scale(tick), 0, scale(tick), 30, "grid") for tick in (0, 0.25, 0.5, 0.75, 1)]
     if interval:
@@ -78,8 +80,8 @@ def learning_panel(name: str, curves: Sequence[Curve], epochs: int, top: float, 
     return svg.picture(width, height, label, *parts)
 
 
-def group_bars(groups: Sequence[Share], noun: str, mean: float | None) -> Markup:
-    """One row per group: a bar for its share of right answers, a whisker for its interval."""
+def group_bars(groups: Sequence[Share], noun: str, mean: float | None, label: str | None = None) -> Markup:
+    """One row per group: a bar for its share of right answers (or what `label` says), a whisker for its interval."""
     width, row, top = 880.0, 26.0, 24.0
     names = [svg.shorten(group.name, 22) for group in groups]
     left = 16 + 7.2 * max(len(name) for name in names)
@@ -92,7 +94,7 @@ def group_bars(groups: Sequence[Share], noun: str, mean: float | None) -> Markup
     for place, group in enumerate(groups):
         middle = top + row * (place + 0.5)
         reach = f"{percent(group.low)} to {percent(group.high)}"
-        hint = f"{group.name}: {percent(group.value)} of {group.clips} clips, {reach}"
+        hint = f"{group.name}: {percent(group.value)}, {group.clips} clips, {reach}"
         bar = svg.rectangle(left, middle - 6, across(group.value) - left, 12, "fill run soft", rx=2)
         whisker = [
             svg.line(across(group.low), middle, across(group.high), middle, "whisker"),
@@ -105,7 +107,9 @@ def group_bars(groups: Sequence[Share], noun: str, mean: float | None) -> Markup
         parts.append(svg.element("g", svg.element("title", hint), bar, *whisker, name, value))
     if mean is not None:
         parts.append(svg.line(across(mean), top - 4, across(mean), bottom, "reference"))
-    label = f"Share of clips labelled correctly for {len(groups)} {noun}, each with a 95 % interval over its clips."
+    label = label or (
+        f"Share of clips labelled correctly for {len(groups)} {noun}, each with a 95 % interval over its clips."
+    )
     return svg.picture(width, bottom + 4, label, *parts, class_="chart wide")
 
 

@@ -71,7 +71,10 @@ def render(run: RunFiles) -> str:
 
 
 def _sections(run: RunFiles) -> list[Section | None]:
-    from earnest.reporting import details, evidence, sections
+    from earnest.reporting import details, evidence, outputs, sections
+    from earnest.reporting.tally import at_level
+
+    run = at_level(run)
 
     return [
         sections.summary(run),
@@ -80,6 +83,10 @@ def _sections(run: RunFiles) -> list[Section | None]:
         sections.learning(run),
         details.confusions(run),
         details.groups(run),
+        outputs.rates(run),
+        outputs.tags(run),
+        outputs.values(run),
+        outputs.errors(run),
         details.calibration(run),
         evidence.leak_audit(run),
         details.mistakes(run),
@@ -97,13 +104,14 @@ def _head(run: RunFiles) -> dict[str, Any]:
 
     scores: Mapping[str, Any] = run.scores or {}
     noun = group_noun(scores)
+    nouns = {"tags": "tags", "values": "dimensions"}.get(str(scores.get("kind")), "classes")
     facts = [
         ("task", scores.get("task")),
         ("clips", count(int(scores["n_clips"])) if scores.get("n_clips") else None),
         (plural(noun), count(int(scores["n_groups"])) if scores.get("n_groups") else None)
         if noun
         else ("groups", None),
-        ("classes", len(scores.get("labels") or ()) or None),
+        (nouns, len(scores.get("labels") or ()) or None),
         ("folds", len({str(fold.get("name")) for fold in scores.get("folds") or ()}) or None),
         ("parameters", count(int(scores["parameters"])) if scores.get("parameters") else None),
         ("time", duration(scores["seconds"]) if scores.get("seconds") else None),

@@ -46,10 +46,15 @@ class RunFiles:
     bundle: Mapping[str, Any] | None = None
 
     @property
+    def kind(self) -> str:
+        """What a row of scores says: `classes`, `tags` or `values`."""
+        return str((self.scores or {}).get("kind", "classes"))
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """The classes in the order of the scores, and after them any class that stands only in the test rows."""
+        """The outputs in the order of the scores, and after them any class that stands only in the test rows."""
         known = [str(label) for label in (self.scores or {}).get("labels") or ()]
-        if self.predictions is not None:
+        if self.predictions is not None and self.kind == "classes":
             seen = self.predictions["target"].drop_nulls().unique().to_list()
             known += sorted(str(label) for label in seen if str(label) not in known)
         return tuple(known)

@@ -13,7 +13,20 @@ from typing import Any
 from earnest.reporting import figures, tally
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.verdict import group_noun, is_void, unheard
-from earnest.reporting.wording import count, hundredths, interval_of, metric_name, number, percent, plural, points
+from earnest.reporting.wording import (
+    GUESSES,
+    PLAIN_METRICS,
+    between,
+    count,
+    hundredths,
+    interval_of,
+    metric_name,
+    number,
+    percent,
+    plural,
+    score_bare,
+    score_points,
+)
 
 PANELS = 36
 
@@ -36,16 +49,20 @@ def summary(run: RunFiles) -> Section | None:
     void = is_void(scores)
     rows = [_row("This model, leaky split" if void else "This model", scores, "void" if void else "run", void)]
     if run.twin is not None and number(run.twin.get("score")) is not None:
-        rows.append(_row("Leaky twin", run.twin, "void", True))
+        rows.append(_row("Leaky twin", {"primary": scores.get("primary"), **run.twin}, "void", True))
     baseline = scores.get("baseline") or {}
-    words = {"majority": ("Most frequent class", "Always the same answer"), "chance": ("Chance", "Guessing at random")}
-    for key, (name, protocol) in words.items():
+    primary = scores.get("primary", "accuracy")
+    for key, (name, protocol) in GUESSES.items():
         if number(baseline.get(key)) is not None:
-            rows.append(_row(name, {"score": baseline[key], "protocol": protocol}, "baseline", False))
+            guess = {"score": baseline[key], "protocol": protocol[0].upper() + protocol[1:], "primary": primary}
+            rows.append(_row(name, guess, "baseline", False))
+    plain = str(primary) in PLAIN_METRICS
     data = {
-        "axis": figures.score_axis(),
+        "axis": figures.score_axis("{:g}" if plain else "{:.0%}"),
         "rows": rows,
-        "metric": metric_name(scores.get("primary", "accuracy")),
+        "metric": metric_name(primary),
+        "unit": "" if plain else " in per cent",
+        "ends": "0 to 1" if plain else "0 to 100",
         "method": scores.get("interval_method"),
         "seeds": _seeds(scores),
         "twin": _twin_sentence(scores, run.twin),
@@ -62,8 +79,8 @@ def _row(name: str, values: Mapping[str, Any], kind: str, void: bool) -> dict[st
         "name": name,
         "kind": kind,
         "void": void,
-        "score": hundredths(score),
-        "interval": f"{hundredths(interval[0])}–{hundredths(interval[1])}" if interval else "",
+        "score": score_bare(values.get("primary"), score),
+        "interval": between(values.get("primary"), interval) if interval else "",
         "plot": figures.score_row(score, interval, kind),
         "protocol": values.get("protocol") or "",
     }
@@ -73,8 +90,10 @@ def _seeds(scores: Mapping[str, Any]) -> str | None:
     seeds = scores.get("seeds") or {}
     if int(seeds.get("n") or 1) < 2:
         return None
-    single = ", ".join(hundredths(value) for value in seeds.get("scores") or ())
-    spread = f"{hundredths(seeds.get('mean'))} ± {hundredths(seeds.get('sd'))} (mean ± standard deviation)"
+    primary = scores.get("primary")
+    single = ", ".join(score_bare(primary, value) for value in seeds.get("scores") or ())
+    mean, deviation = score_bare(primary, seeds.get("mean")), score_bare(primary, seeds.get("sd"))
+    spread = f"{mean} ± {deviation} (mean ± standard deviation)"
     return f"{seeds['n']} seeds: {spread}" + (f"; single seeds {single}." if single else ".")
 
 
@@ -84,14 +103,15 @@ def _twin_sentence(scores: Mapping[str, Any], twin: Mapping[str, Any] | None) ->
     if own is None or other is None or is_void(scores):
         return None
     noun = group_noun(scores) or "source"
+    gap = score_points(scores.get("primary"), other - own)
     where = f"with the same {plural(noun)} in training and test"
     if other - own < 0.0005:
         return (
-            f"The leaky twin, the same recipe scored {where}, comes out {points(other - own)} lower or equal: "
+            f"The leaky twin, the same recipe scored {where}, comes out {gap} lower or equal: "
             f"on this data the leak does not flatter the score. It is void all the same."
         )
     return (
-        f"The leaky twin is the same recipe scored {where}. Its {points(other - own)} more are not skill: they come "
+        f"The leaky twin is the same recipe scored {where}. Its {gap} more are not skill: they come "
         f"from having met the {plural(noun)} in training, and vanish on {unheard(scores)}. Only the honest score tells "
         f"what to expect there."
     )
@@ -102,7 +122,7 @@ def _other_metrics(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     metrics = scores.get("metrics") or {}
     plain = {key: value for key, value in metrics.items() if number(value) is not None and key != scores.get("primary")}
     return [
-        (metric_name(key), f"{float(value):.3f}" if key == "log_loss" or value > 1 else percent(value))
+        (metric_name(key), f"{float(value):.3f}" if key in PLAIN_METRICS or value > 1 else percent(value))
         for key, value in plain.items()
     ]
 
@@ -139,6 +159,7 @@ def folds(run: RunFiles) -> Section | None:
     given = (run.scores or {}).get("folds") or ()
     if not given:
         return None
+    primary = (run.scores or {}).get("primary")
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for fold in given:
         by_name.setdefault(str(fold.get("name")), []).append(fold)
@@ -152,24 +173,29 @@ def folds(run: RunFiles) -> Section | None:
             {
                 "name": name,
                 "clips": count(int(cells[0].get("n") or 0)),
-                "score": hundredths(mean),
-                "range": f"{hundredths(min(values))}–{hundredths(max(values))}" if len(values) > 1 else None,
+                "score": score_bare(primary, mean),
+                "range": between(primary, (min(values), max(values))) if len(values) > 1 else None,
                 "meter": figures.meter(mean),
-                "interval": _fold_interval(cells),
-                "validation": hundredths(statistics.fmean(inner)) if inner else None,
+                "interval": _fold_interval(cells, primary),
+                "validation": score_bare(primary, statistics.fmean(inner)) if inner else None,
                 "epochs": ", ".join(str(cell["epochs"]) for cell in cells if cell.get("epochs") is not None),
             }
         )
     shown = {key: any(row[key] for row in rows) for key in ("range", "interval", "validation", "epochs")}
     methods = sorted({str(fold["interval_method"]) for fold in given if fold.get("interval_method")})
-    data = {"rows": rows, "shown": shown, "method": methods[0] if len(methods) == 1 and shown["interval"] else None}
+    data = {
+        "rows": rows,
+        "shown": shown,
+        "unit": "" if str(primary) in PLAIN_METRICS else ", %",
+        "method": methods[0] if len(methods) == 1 and shown["interval"] else None,
+    }
     return Section("folds", "Score by fold", "folds.html.j2", data)
 
 
-def _fold_interval(cells: Sequence[Mapping[str, Any]]) -> str | None:
+def _fold_interval(cells: Sequence[Mapping[str, Any]], primary: Any) -> str | None:
     """The interval of a fold that was trained once; several seeds show their range instead."""
     bounds = interval_of(cells[0].get("interval")) if len(cells) == 1 else None
-    return f"{hundredths(bounds[0])}–{hundredths(bounds[1])}" if bounds else None
+    return between(primary, bounds) if bounds else None
 
 
 def learning(run: RunFiles) -> Section | None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from earnest.reporting.rundir import RunFiles
+from earnest.runtime.combine import Rule, combine
 
 Z_95 = 1.959963984540054  # standard normal quantile at 0.975
 
@@ -40,6 +43,24 @@ class Mistake:
     confidence: float
     group: str | None
     fold: str
+
+
+def at_level(run: RunFiles) -> RunFiles:
+    """The run with one row of predictions per unit that its score counts once: recording or subject in place of clip.
+
+    The scores of a unit's clips become one by the run's own rule, and the answer is made from them, as in the score.
+    """
+    scores = run.scores or {}
+    unit = str(scores.get("level", "clip"))
+    rows, labels = run.predictions, [str(label) for label in scores.get("labels") or ()]
+    if rows is None or unit not in rows.columns or run.kind != "classes" or not labels:
+        return run
+    units = rows.sort("id").group_by("seed", "fold", unit, maintain_order=True)
+    joined = units.agg(pl.exclude("seed", "fold", unit, "scores").first(), pl.col("scores"))
+    rule: Rule = scores.get("combine") or "mean"
+    one = np.stack([combine(np.array(clips), rule) for clips in joined["scores"].to_list()])
+    said = pl.Series("prediction", [labels[place] for place in one.argmax(1)], pl.String)
+    return replace(run, predictions=joined.with_columns(pl.Series("scores", one.tolist(), pl.List(pl.Float64)), said))
 
 
 def wilson(share: float, clips: int) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from earnest.reporting.wording import (
     GUESSES,
+    between,
     count,
     interval_of,
     listing,
@@ -19,7 +20,6 @@ from earnest.reporting.wording import (
     metric_name,
     number,
     plural,
-    score_bare,
     score_text,
 )
 
@@ -106,16 +106,17 @@ def _where(scores: Mapping[str, Any]) -> str:
 
 def _does(scores: Mapping[str, Any]) -> str:
     """What the model does how well, in the words of the primary metric."""
-    clips, classes = int(scores.get("n_clips") or 0), len(scores.get("labels") or ())
+    clips, classes = int(scores.get("n_units") or scores.get("n_clips") or 0), len(scores.get("labels") or ())
+    unit = str(scores.get("level", "clip"))
     primary = scores.get("primary", "accuracy")
     score = score_text(primary, scores.get("score"))
     noun = {"tags": "tag", "values": "dimension"}.get(str(scores.get("kind")), "class")
     over = f" over {many(classes, noun)}" if classes else ""
     if primary == "accuracy":
-        return f"labels {score} of {many(clips, 'clip')} correctly"
+        return f"labels {score} of {many(clips, unit)} correctly"
     if primary == "uar":
-        return f"recognises {score} of a class's clips on average{over} and {many(clips, 'clip')}"
-    return f"reaches a {metric_name(primary)} of {score}{over} and {many(clips, 'clip')}"
+        return f"recognises {score} of a class's {plural(unit)} on average{over} and {many(clips, unit)}"
+    return f"reaches a {metric_name(primary)} of {score}{over} and {many(clips, unit)}"
 
 
 def _uncertainty(scores: Mapping[str, Any]) -> str:
@@ -125,8 +126,7 @@ def _uncertainty(scores: Mapping[str, Any]) -> str:
     mean = f"mean of {count(runs)} seeds; " if runs > 1 else ""
     if interval is None:
         return f"{mean}no interval"
-    low, high = (score_bare(scores.get("primary"), bound) for bound in interval)
-    return f"{mean}95 % interval {low}–{high}{_basis(scores)}"
+    return f"{mean}95 % interval {between(scores.get('primary'), interval)}{_basis(scores)}"
 
 
 def _basis(scores: Mapping[str, Any]) -> str:

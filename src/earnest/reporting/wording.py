@@ -24,7 +24,7 @@ METRIC_NAMES: Mapping[str, str] = {
 PLAIN_METRICS = frozenset({"ccc", "pearson", "rmse", "mae", "log_loss"})  # never written in per cent
 GUESSES: Mapping[str, tuple[str, str]] = {  # a baseline's name, and what one does to get it
     "majority": ("Most frequent class", "always guessing the most frequent class"),
-    "prevalence": ("Prevalence", "giving every clip each tag's share of the clips"),
+    "prevalence": ("Prevalence", "always answering each tag's share of the clips"),
     "mean": ("Mean", "always answering the mean of the training rows"),
     "chance": ("Chance", "guessing at random"),
 }
@@ -70,6 +70,12 @@ def score_bare(metric: Any, value: Any) -> str:
         return hundredths(value)
     found = number(value)
     return DASH if found is None else f"{found:.3f}"
+
+
+def between(metric: Any, bounds: tuple[float, float]) -> str:
+    """An interval of a score as `82.1–91.0`, or `0.412 to 0.634` of what may be negative."""
+    low, high = (score_bare(metric, bound) for bound in bounds)
+    return f"{low} to {high}" if str(metric) in PLAIN_METRICS else f"{low}–{high}"
 
 
 def points(difference: float) -> str:

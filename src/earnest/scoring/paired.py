@@ -164,13 +164,23 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def describe(paired: Paired, name_a: str, name_b: str, threshold: float = 0.05) -> str:
-    """The comparison as one sentence, in points of percent."""
-    low, high = 100 * paired.interval.low, 100 * paired.interval.high
+def describe(
+    paired: Paired,
+    name_a: str,
+    name_b: str,
+    threshold: float = 0.05,
+    *,
+    scale: float = 100.0,
+    unit: str = " points",
+) -> str:
+    """The comparison as one sentence, in points of percent, or in another `unit` with `scale` 1."""
+    difference, low, high = (scale * value for value in (paired.difference, paired.interval.low, paired.interval.high))
+    digits = 1 if scale > 1 else 3
     better, worse = (name_a, name_b) if paired.difference >= 0 else (name_b, name_a)
     verdict = f"no difference between {name_a} and {name_b} is shown"
     if paired.p_value < threshold:
         verdict = f"{better} is better than {worse}"
     if math.isclose(paired.difference, 0, abs_tol=1e-12) and paired.p_value >= 1:
         verdict = f"{name_a} and {name_b} score the same"
-    return f"{verdict}: {100 * paired.difference:+.1f} points [{low:+.1f}, {high:+.1f}], p = {paired.p_value:.3g}."
+    bounds = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    return f"{verdict}: {difference:+.{digits}f}{unit} {bounds}, p = {paired.p_value:.3g}."

@@ -60,6 +60,7 @@ def assemble_bundle(
     frontend = frontends.build(recipe.frontend, recipe.sample_rate)
     inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
     overall = {key: scores[key] for key in ("score", "interval", "n_clips", "n_groups", "group", "interval_method")}
+    overall["n_clips"] = scores.get("n_units", scores["n_clips"])
     return write_bundle(
         out or run / "bundle",
         model_file=run / f"fold-{chosen['name']}" / "model.onnx",
@@ -72,6 +73,8 @@ def assemble_bundle(
         hop_samples=inputs.hop,
         short=inputs.short,
         min_samples=inputs.smallest,
+        segments=recipe.clips.segments,
+        combine=recipe.combine,
         frontend=describe_frontend(recipe),
         recipe_hash=recipe.hash,
         data_hash=table.hash,
@@ -85,6 +88,7 @@ def assemble_bundle(
                 "n_groups": chosen["n_groups"],
                 "group": scores["group"],
                 "interval_method": chosen["interval_method"],
+                "level": scores.get("level", "clip"),
                 "baseline": scores["baseline"],
                 "all_folds": overall | {"protocol": scores["protocol"]},
                 "note": note(scores, chosen),

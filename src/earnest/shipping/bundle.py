@@ -16,7 +16,8 @@ import earnest
 from earnest.errors import BundleError
 from earnest.files import atomic_path, atomic_write_text, sha256_file, storage_error
 from earnest.recipe import Part
-from earnest.runtime.bundle import FORMAT, MANIFEST, MODEL, Bundle, Kind
+from earnest.runtime.bundle import FORMAT, MANIFEST, MODEL, Bundle, Kind, Segments
+from earnest.runtime.combine import Rule
 from earnest.shipping.card import model_card
 
 CARD = "README.md"
@@ -30,11 +31,12 @@ class Facts(TypedDict):
     name : what the model is called.
     labels : names of the model's outputs, in their order.
     sample_rate : Hz of the audio that the model takes.
-    window_samples, hop_samples, short, min_samples : the windows, as in `earnest.runtime.Bundle`.
+    window_samples, hop_samples, short, min_samples, segments, combine : the windows, as in `earnest.runtime.Bundle`;
+        the last two by default `whole` and `mean`.
     frontend : the front end's name and numbers.
     recipe_hash, data_hash : SHA-256 of the recipe and of the clip table.
     scores : file in the bundle → `score`, `interval`, `primary`, `protocol`, `n_clips`, `note`, and, where known,
-        `baseline`, `n_groups`, `group`, `interval_method`, `all_folds`; `void` true where the split leaked.
+        `baseline`, `n_groups`, `group`, `interval_method`, `level`, `all_folds`; `void` true where the split leaked.
     licences : one mapping per corpus trained on: `corpus`, `title`, `licence`, `citation`, `home`, as far as known.
     task, shape, kind : the task's name, the shape of the model's output, and what a row of it says; default
         `classification`, `clip` and `classes`.
@@ -57,6 +59,8 @@ class Facts(TypedDict):
     shape: NotRequired[str]
     kind: NotRequired[Kind]
     thresholds: NotRequired[Mapping[str, float]]
+    segments: NotRequired[Segments]
+    combine: NotRequired[Rule]
 
 
 def write_bundle(
@@ -105,6 +109,7 @@ def write_bundle(
 def _manifest(facts: Facts) -> dict[str, Any]:
     """The facts as plain values for JSON, in a fixed order."""
     given: dict[str, Any] = {"task": "classification", "shape": "clip", "kind": "classes", "thresholds": {}, **facts}
+    given = {"segments": "whole", "combine": "mean", **given}
     for key in ("thresholds", "frontend"):
         given[key] = dict(given[key])
     given["labels"] = list(given["labels"])

@@ -11,8 +11,30 @@ from typing import Any
 
 import yaml
 
+from earnest.reporting.wording import score_text
+
 _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?\s?commercial|research(?: use)? only", re.IGNORECASE)
-_METRICS = {"accuracy": "accuracy", "uar": "UAR (unweighted average recall)", "macro_f1": "macro F1"}
+_METRICS = {
+    "accuracy": "accuracy",
+    "uar": "UAR (unweighted average recall)",
+    "macro_f1": "macro F1",
+    "map": "mAP (mean average precision)",
+    "auc": "AUC",
+    "micro_f1": "micro F1",
+    "ccc": "CCC (concordance correlation)",
+    "pearson": "Pearson correlation",
+}
+_GIVES = {  # what a recording gets, by the kind of outputs
+    "classes": "Gives a recording one of {count} labels: {labels}.",
+    "tags": "Gives a recording any number of {count} labels: {labels}.",
+    "values": "Gives a recording a number for each of: {labels}; in the unit of its training data.",
+}
+_READS = {"classes": "label", "tags": "labels", "values": "scores"}  # what to print of a prediction
+_LIMITS = {
+    "classes": "It always answers with one of its labels, also when a recording holds none of them or several.",
+    "tags": "It gives a label from its threshold on (0.5 unless `bundle.json` says otherwise), and knows no others.",
+    "values": "It answers with numbers whatever the recording holds, and rarely leaves the range it was trained on.",
+}
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
@@ -79,18 +101,19 @@ def _result(score: Mapping[str, Any], corpora: Sequence[str]) -> dict[str, Any]:
 
 def _what_it_is(manifest: Mapping[str, Any]) -> str:
     labels = ", ".join(_code(label) for label in manifest["labels"])
+    gives = _GIVES[manifest.get("kind", "classes")].format(count=len(manifest["labels"]), labels=labels)
     rate, window = manifest["sample_rate"], manifest["window_samples"]
     front = manifest["frontend"].get("name")
     inside = f" Its front end ({_code(front)}) is inside the model file: it takes raw audio." if front else ""
     return (
-        f"Gives a recording one of {len(manifest['labels'])} labels: {labels}.\n\n"
+        f"{gives}\n\n"
         f"It takes mono audio at {rate} Hz in windows of {window / rate:.3g} s.{inside} "
         f"Made with Earnest {manifest['earnest']}."
     )
 
 
 def _how_to_use(manifest: Mapping[str, Any]) -> str:
-    rate = manifest["sample_rate"]
+    rate, reads = manifest["sample_rate"], _READS[manifest.get("kind", "classes")]
     return f"""## Use it
 
 With `pip install earnest` (PyTorch is not needed), from Python:
@@ -98,7 +121,7 @@ With `pip install earnest` (PyTorch is not needed), from Python:
 ```python
 from earnest import Predictor
 predictor = Predictor("path/of/this/folder")
-print(predictor.predict("recording.wav").label)
+print(predictor.predict("recording.wav").{reads})
 ```
 
 or on the command line, for files and for what is being heard now:
@@ -132,8 +155,8 @@ def _row(what: str, score: Mapping[str, Any]) -> str:
     cells = [
         what,
         _METRICS.get(metric, metric),
-        _percent(score.get("score")) + (" (void)" if score.get("void") else ""),
-        _interval(score.get("interval")),
+        score_text(metric, score.get("score")) + (" (void)" if score.get("void") else ""),
+        _interval(metric, score.get("interval")),
         _clips(score),
         str(score.get("protocol") or "not stated"),
     ]
@@ -145,7 +168,15 @@ def _remarks(score: Mapping[str, Any]) -> list[str]:
     found = []
     baseline = score.get("baseline")
     if isinstance(baseline, Mapping) and baseline:
-        found.append("baselines: " + ", ".join(f"{name} {_percent(value)}" for name, value in baseline.items()) + ".")
+        metric = score.get("primary")
+        given = ", ".join(f"{name} {score_text(metric, value)}" for name, value in baseline.items())
+        found.append(f"baselines: {given}.")
+    if score.get("level", "clip") != "clip":
+        unit = score["level"]
+        found.append(
+            f"scored by {unit}: all clips of one {unit} together make one answer, and the count above is of {unit}s. "
+            "What it says of a single recording was not scored."
+        )
     for key in ("interval_method", "note"):
         text = score.get(key)
         if text:
@@ -161,14 +192,10 @@ def _clips(score: Mapping[str, Any]) -> str:
     return f"{clips:,} ({groups:,} by {group})" if isinstance(groups, int) and group else f"{clips:,}"
 
 
-def _interval(interval: Any) -> str:
+def _interval(metric: str, interval: Any) -> str:
     if not isinstance(interval, Sequence) or len(interval) != 2:
         return "–"
-    return f"{_percent(interval[0])} to {_percent(interval[1])}"
-
-
-def _percent(value: Any) -> str:
-    return f"{100 * value:.1f} %" if isinstance(value, int | float) else "–"
+    return f"{score_text(metric, interval[0])} to {score_text(metric, interval[1])}"
 
 
 def _data(licences: Sequence[Mapping[str, Any]]) -> str:
@@ -200,10 +227,10 @@ def _limits(manifest: Mapping[str, Any]) -> str:
     )
     return f"""## Limits
 
-- It always answers with one of its labels, also when a recording holds none of them or several.
+- {_LIMITS[manifest.get("kind", "classes")]}
 - The score holds for recordings like those it was measured on, under the protocol named above. Other speakers,
   rooms, microphones and languages were not measured unless the protocol says so.
-- Longer recordings are covered by windows whose probabilities are averaged: a short sound in a long recording counts
+- Longer recordings are covered by windows whose scores are averaged: a short sound in a long recording counts
   for little.
 - {short} Nothing above {rate // 2} Hz reaches the model."""
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from earnest.errors import BundleError
 from earnest.runtime.bundle import TAG_THRESHOLD, Bundle, Kind
+from earnest.runtime.combine import Rule
 from earnest.runtime.predictor import Predictor
 
 LIMIT = 1e-4
@@ -69,6 +70,7 @@ def check_parity(
     inputs: Inputs,
     *,
     kind: Kind = "classes",
+    combine: Rule = "mean",
     threads: int = 1,
 ) -> Parity:
     """Run the exported file over every clip and compare with the scored probabilities.
@@ -77,9 +79,10 @@ def check_parity(
     ----------
     path : the exported ONNX file.
     expected : (clips, labels), the scored model's scores, in the order of `audio`.
-    audio : clip number → samples (samples,) float32 at the model's rate, in full length.
+    audio : clip number → samples (samples,) float32 at the model's rate: the whole clip, as it was cut.
     inputs : the windows that the scored model was given.
-    kind : what a row of scores says, as in `earnest.runtime.Bundle`.
+    kind, combine : what a row of scores says, and how those of a clip's windows became one, as in
+        `earnest.runtime.Bundle`.
     threads : threads for the exported file.
 
     Raises
@@ -98,6 +101,7 @@ def check_parity(
         short=inputs.short,
         min_samples=inputs.smallest,
         kind=kind,
+        combine=combine,
         files={path.name: {}},
     )
     predictor = Predictor(bundle, threads, model=path.name)
