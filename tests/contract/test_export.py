@@ -19,8 +19,9 @@ from earnest.frontends import FrontEnd
 from earnest.recipe import Clips, Part
 from earnest.shipping.onnx import export_onnx
 from earnest.shipping.parity import check_parity
+from earnest.training.batches import clips_of
 from earnest.training.inputs import Inputs
-from earnest.training.pipeline import Normaliser, Pipeline
+from earnest.training.pipeline import Pipeline, normaliser_for
 
 RATE = 8000
 HOP_S = 0.01  # of the front ends as they are
@@ -71,12 +72,26 @@ class Spread(nn.Module):
         return (self.model(features, lengths) - self.mean) / self.deviation
 
 
+def frontend_of(model_name: str) -> Part:
+    """The front end of a network's example."""
+    example = models.example(model_name)
+    return example.frontend or Part(name="log_mel", options={"bands": example.bands})
+
+
+def window_of(frontend: FrontEnd, example: models.Example) -> int:
+    """Samples that give an example's frames with its own front end; else with one whose frames come as usual."""
+    if isinstance(example.frames, int) and example.frontend is None:
+        return round((example.frames - 1) * HOP_S * RATE)
+    fitting = (samples for samples in range(1, RATE) if frontend.frames_for(samples) == example.frames)
+    return next(fitting, RATE // 2)
+
+
 def pairs() -> list[object]:
     """All of them; by default each front end with one model and each model with one front end (or the one it needs)."""
     found = []
     for frontend in registry.names("frontends"):
         for model in registry.names("models"):
-            partner = "statistics" if models.is_estimator(model) else "log_mel"
+            partner = "statistics" if models.is_estimator(model) else frontend_of(model).name
             marks = () if model == "ds_cnn" or frontend == partner else (pytest.mark.slow,)
             found.append(pytest.param(frontend, model, marks=marks))
     return found
@@ -88,10 +103,10 @@ def build_pipeline(frontend_name: str, model_name: str, inputs: Inputs, frontend
         model = build_model(model_name, frontend, frontend.frames_for(inputs.window))
     except RecipeError as problem:
         pytest.skip(f"{model_name} does not take the features of {frontend_name}: {problem.message}")
-    normaliser = Normaliser(frontend.bands)
+    normaliser = normaliser_for(frontend.bands)
     with torch.no_grad():
         features = [frontend(torch.from_numpy(inputs.fit(clip[: inputs.window]))[None]) for clip in clips()]
-        normaliser.fit(clip[0] for clip in features)
+        normaliser.fit(clips_of(clip)[0] for clip in features)
         spread = Spread(model.eval(), [normaliser(clip) for clip in features])
     return Pipeline(frontend, normaliser, spread).eval()
 
@@ -113,10 +128,10 @@ def test_the_exported_file_is_the_scored_model(
     frontend_name: str, model_name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     example = models.example(model_name)
-    options = {"bands": example.bands} if frontend_name == "log_mel" else {}
-    frontend = frontends.build(Part(name=frontend_name, options=options), RATE)
+    own = frontend_of(model_name)
+    frontend = frontends.build(own if own.name == frontend_name else Part(name=frontend_name), RATE)
     fixed = models.needs_fixed_input(model_name)
-    window_s = (example.frames - 1) * HOP_S
+    window_s = window_of(frontend, example) / RATE
     inputs = Inputs.of(Clips(window_s=window_s, short="pad" if fixed else "keep"), RATE, frontend.min_samples)
     pipeline = build_pipeline(frontend_name, model_name, inputs, frontend)
     expected = scored(pipeline, inputs)

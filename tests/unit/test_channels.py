@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from earnest import frontends
+from earnest import augment, frontends, journey, recipe
 from earnest.errors import RecipeError
 from earnest.frontends import FrontEnd
 from earnest.recipe import Part
+from earnest.training.batches import clips_of, extract, pad, unless_full
+from earnest.training.pipeline import normaliser_for
 
 RATE = 16_000
 
@@ -107,3 +110,109 @@ def test_mel_bands_take_differences_too(name):
         assert torch.equal(features[..., : static.bands], static(audio))
         torch.testing.assert_close(frontend.for_export()(audio), features, rtol=0, atol=1e-3)
         assert frontend(audio[:, : frontend.min_samples]).isfinite().all()
+
+
+# ---- channels -------------------------------------------------------------------------------------------------------
+
+FUSED = ["log_mel", {"name": "mfcc", "hop_ms": 20.0}, "waveform"]
+
+
+def fused() -> FrontEnd:
+    return build(*FUSED, name="channels")
+
+
+def test_channels_are_a_tuple_in_the_order_given():
+    frontend, audio = fused(), noise()
+    features = frontend(audio)
+    assert isinstance(features, tuple)
+    assert frontend.bands == (64, 20, 1)
+    assert frontend.frames_for(RATE) == tuple(channel.shape[1] for channel in features) == (101, 51, RATE)
+    for part, channel, exported in zip(FUSED, features, frontend.for_export()(audio), strict=True):
+        assert torch.equal(channel, frontends.build(Part.model_validate(part), RATE)(audio))
+        torch.testing.assert_close(exported, channel, rtol=0, atol=1e-3)
+
+
+def test_a_list_of_front_ends_is_channels():
+    (cell,) = recipe.load(None, ["corpus=demo", "model=coattention", "frontend=[log_mel, {name: mfcc, n_mfcc: 13}]"])
+    assert cell.frontend == Part(name="channels", options={"of": ["log_mel", {"name": "mfcc", "n_mfcc": 13}]})
+    assert recipe.parse(cell.plain()) == cell
+    assert frontends.build(cell.frontend, RATE).bands == (64, 13)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"), [(["log_mel"], "at least 2"), ([FUSED[0], "channels"], "cannot have channels itself")]
+)
+def test_what_cannot_be_a_channel_is_told(parts, message):
+    with pytest.raises(RecipeError, match=message):
+        build(*parts, name="channels")
+
+
+def test_the_default_is_what_coattention_takes():
+    frontend = frontends.build(Part(name="channels"), RATE)
+    assert frontend.frames_for(3 * RATE) == (300, 300, 3 * RATE)
+    assert frontend.bands == (401, 40, 1)
+
+
+def test_spectrograms_are_masked_and_samples_are_not():
+    frontend = fused()
+    clip = clips_of(frontend(noise()))[0]
+    steps = augment.build([Part(name="spec_augment", options={"time_masks": 3, "frequency_masks": 3})])
+    varied = frontend.vary(clip, lambda channel: steps.features(channel, np.random.default_rng(1)))
+    assert [bool(torch.equal(old, new)) for old, new in zip(clip, varied, strict=True)] == [False, False, True]
+
+
+def test_one_front_end_is_varied_as_before():
+    frontend = frontends.build(Part(name="log_mel"), RATE)
+    clip = frontend(noise())[0]
+    assert torch.equal(frontend.vary(clip, lambda features: features + 1), clip + 1)
+
+
+def test_mixup_blends_all_channels_with_one_partner_and_one_share():
+    mixup = augment.build([Part(name="mixup", options={"alpha": 1.0})])
+    one, two = torch.randn(6, 11, 4), torch.randn(6, 30, 1)
+    lengths = (torch.tensor([11, 11, 11, 5, 11, 7]), torch.tensor([30, 30, 30, 12, 30, 20]))
+    targets = torch.eye(6)
+    (first, second), same, shared = mixup.mix((one, two), lengths, targets, np.random.default_rng(4))
+    assert same is lengths
+    for features, length, found in ((one, lengths[0], first), (two, lengths[1], second)):
+        alone, _, target = mixup.mix(features, length, targets, np.random.default_rng(4))
+        assert torch.equal(alone, found)
+        assert torch.equal(target, shared)
+    assert (shared.max(1).values < 1).any()
+
+
+def test_padding_and_lengths_of_channels():
+    clips = [(torch.ones(3, 2), torch.ones(9, 1)), (torch.ones(2, 2), torch.ones(6, 1))]
+    features, lengths = pad(clips)
+    assert [channel.shape for channel in features] == [(2, 3, 2), (2, 9, 1)]
+    assert [length.tolist() for length in lengths] == [[3, 2], [9, 6]]
+    assert features[1][1, 6:].abs().sum() == 0
+    assert unless_full(features, lengths) is lengths
+    assert unless_full(*pad(clips[:1] * 2)) is None
+
+
+def test_channels_of_clips_of_different_lengths():
+    waves = [noise(8_000, 1)[0].numpy(), noise(9_111, 1)[0].numpy()]
+    clips = extract(fused(), waves)
+    assert [tuple(len(channel) for channel in clip) for clip in clips] == [
+        fused().frames_for(8_000),
+        fused().frames_for(9_111),
+    ]
+
+
+def test_each_channel_has_its_own_mean_and_deviation():
+    clips = [(torch.randn(50, 3) * 4 + 1, torch.randn(700, 1) / 9), (torch.randn(20, 3), torch.randn(90, 1))]
+    both = normaliser_for((3, 1))
+    both.fit(iter(clips))
+    for index, width in enumerate((3, 1)):
+        alone = normaliser_for(width)
+        alone.fit(clip[index] for clip in clips)
+        assert torch.equal(both(clips[0])[index], alone(clips[0][index]))
+
+
+@pytest.mark.parametrize(("model", "frontend"), [("ds_cnn", FUSED), ("svm", ["statistics", "statistics"])])
+def test_a_model_of_one_front_end_says_so(model, frontend):
+    (cell,) = recipe.load(None, ["corpus=demo", f"model={model}"])
+    cell = cell.model_copy(update={"frontend": Part(name="channels", options={"of": frontend})})
+    with pytest.raises(RecipeError, match=f"{model} takes one front end, and the recipe gives {len(frontend)}"):
+        journey.check_parts(cell)

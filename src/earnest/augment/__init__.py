@@ -28,6 +28,7 @@ from earnest.augment.waveforms import (
     WaveformStep,
 )
 from earnest.errors import RecipeError, did_you_mean
+from earnest.frontends import Features
 from earnest.recipe import Part, configure
 
 __all__ = ["STEPS", "Augmentation", "build", "rng_for"]
@@ -79,9 +80,12 @@ class Augmentation:
         return features
 
     def mix(
-        self, features: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The batch step on features (batch, frames, bands), lengths (batch,) and float targets (batch, …)."""
+        self, features: Features, lengths: Features, targets: torch.Tensor, rng: np.random.Generator
+    ) -> tuple[Features, Features, torch.Tensor]:
+        """The batch step on features (batch, frames, bands), lengths (batch,) and float targets (batch, …).
+
+        Of several channels, features and lengths are tuples.
+        """
         if self.batch is None:
             return features, lengths, targets
         mixed, partner, share = self.batch(features, lengths, rng)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
 import torch
 from pydantic import Field
+
+from earnest.frontends import Features, per_channel
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -74,20 +77,33 @@ class Mixup:
     alpha: Positive = 0.2
     probability: Probability = 1.0
 
-    def __call__(
-        self, features: torch.Tensor, lengths: torch.Tensor, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(batch, frames, bands) → the blend, each clip's partner (batch,), and its own share (batch,) in 0.5…1."""
-        batch, frames, _ = features.shape
+    def draw(self, batch: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Each clip's partner (batch,) and its own share (batch,) in 0.5…1."""
         partner = torch.from_numpy(rng.permutation(batch))
         drawn = rng.beta(self.alpha, self.alpha, batch)
         drawn = np.where(rng.random(batch) < self.probability, np.maximum(drawn, 1 - drawn), 1.0)
-        share = torch.from_numpy(drawn.astype(np.float32))
-        place = torch.arange(frames) % lengths[partner].clamp_min(1).unsqueeze(1)
-        others = features[partner.unsqueeze(1), place]
-        valid = (torch.arange(frames) < lengths.unsqueeze(1)).unsqueeze(-1)
-        mixed = torch.lerp(others, features, share.view(-1, 1, 1))
-        return torch.where(valid, mixed, features), partner, share
+        return partner, torch.from_numpy(drawn.astype(np.float32))
+
+    def __call__(
+        self, features: Features, lengths: Features, rng: np.random.Generator
+    ) -> tuple[Features, torch.Tensor, torch.Tensor]:
+        """(batch, frames, bands) → the blend, each clip's partner (batch,), and its own share (batch,) in 0.5…1.
+
+        Several channels are blended alike: one partner and one share for all channels of a clip.
+        """
+        several = isinstance(features, tuple)
+        partner, share = self.draw(len(features[0] if several else features), rng)
+        return per_channel(partial(_blend, partner=partner, share=share), features, lengths), partner, share
+
+
+def _blend(features: torch.Tensor, lengths: torch.Tensor, partner: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Each clip of (batch, frames, bands) with its partner, which is repeated where it is shorter."""
+    frames = features.shape[1]
+    place = torch.arange(frames) % lengths[partner].clamp_min(1).unsqueeze(1)
+    others = features[partner.unsqueeze(1), place]
+    valid = (torch.arange(frames) < lengths.unsqueeze(1)).unsqueeze(-1)
+    mixed = torch.lerp(others, features, share.view(-1, 1, 1))
+    return torch.where(valid, mixed, features)
 
 
 FeatureStep = SpecAugment | FrequencyWarp

@@ -1,7 +1,8 @@
 """Front ends: samples in, features out. One file per front end; its name is its registration.
 
 A front end is a frozen dataclass `Config` of plain numbers and a module `FrontEnd`, which takes audio (batch, samples)
-to features (batch, frames, bands). A part may offer `PRESETS`: named sets of numbers that reproduce another library.
+to features (batch, frames, bands); `channels` gives a tuple of them, for models that fuse several. A part may offer
+`PRESETS`: named sets of numbers that reproduce another library.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from typing import Any
 
 from earnest import registry
 from earnest.errors import RecipeError, did_you_mean
-from earnest.frontends._base import FrontEnd
+from earnest.frontends._base import Features, FrontEnd, Size, per_channel
 from earnest.recipe import Part, configure
 
-__all__ = ["FrontEnd", "build", "resolve"]
+__all__ = ["Features", "FrontEnd", "Size", "build", "per_channel", "resolve"]
 
 
 def resolve(part: Part) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,6 +10,19 @@ from torch import nn
 
 from earnest.errors import DataError
 from earnest.frontends._framing import Framing
+
+Features = torch.Tensor | tuple[torch.Tensor, ...]
+"""One tensor (…, frames, bands), or one for each channel of a front end that has several."""
+
+Size = int | tuple[int, ...]
+"""A number of frames or bands, or one for each channel."""
+
+
+def per_channel(function: Callable[..., torch.Tensor], features: Features, *others: Any) -> Features:
+    """A function of one tensor (and of what belongs to it), taken of each channel, or of the only one."""
+    if isinstance(features, tuple):
+        return tuple(function(*each) for each in zip(features, *others, strict=True))
+    return function(features, *others)
 
 
 class FrontEnd(nn.Module):
@@ -21,6 +35,7 @@ class FrontEnd(nn.Module):
     bands : width of the features (last axis of the output).
     min_samples : the shortest input it takes, in samples.
     framing : how the audio is cut into frames, where each frame is a spectrum or made from one; else None.
+    exportable : whether `for_export` gives a module that ONNX can hold; a run without it ships no bundle.
     """
 
     config: Any
@@ -28,6 +43,7 @@ class FrontEnd(nn.Module):
     bands: int
     min_samples: int
     framing: Framing | None = None
+    exportable: bool = True
 
     def __init__(self, config: Any, sample_rate: int) -> None:
         super().__init__()
@@ -41,6 +57,10 @@ class FrontEnd(nn.Module):
     def for_export(self) -> nn.Module:
         """A module with the same numbers that exports to ONNX with dynamic batch and dynamic samples."""
         return self
+
+    def vary(self, features: Features, change: Callable[[torch.Tensor], torch.Tensor]) -> Features:
+        """Features of one clip after a change that is meant for spectrograms (frames, bands)."""
+        return per_channel(change, features)
 
     def check(self, audio: torch.Tensor) -> None:
         """Make sure that audio is (batch, samples), floating, and long enough.

@@ -2,12 +2,15 @@
 
 Whatever is random about a clip is drawn from (seed, epoch, row), and the order of an epoch from (seed, epoch); so a
 batch is the same whichever process or worker makes it, and after a restart in the middle of a training.
+
+Features are one tensor, or with several front ends a tuple of one for each channel; so are their lengths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,19 +18,20 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from earnest.augment import Augmentation, rng_for
-from earnest.frontends import FrontEnd
+from earnest.frontends import Features, FrontEnd, per_channel
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms
 
 # features (batch, frames, bands), lengths (batch,) in frames, targets (batch, …)
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Batch = tuple[Features, Features, torch.Tensor]
+Example = tuple[Features, torch.Tensor]
 
 ORDER = 2**31 - 1  # the "row" whose random stream shuffles an epoch
 MIXING = 2**31 - 2  # the first "row" of the streams that mix batches; batch k uses MIXING - k
 
 
 @dataclass
-class Examples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+class Examples(Dataset[Example]):
     """Clips of one fold's training rows, as the model sees them.
 
     Attributes
@@ -47,28 +51,30 @@ class Examples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     epoch: int = 0
 
     def __post_init__(self) -> None:
-        self._kept: dict[int, torch.Tensor] = {}
+        self._kept: dict[int, Features] = {}
 
-    def __getitems__(self, rows: Sequence[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def __getitems__(self, rows: Sequence[int]) -> list[Example]:
         """One batch: features (frames, bands) and target of each row."""
         streams = [rng_for(self.seed, self.epoch, row) for row in rows]
         features = self._features(rows, streams)
         return [
-            (self.augmentation.features(clip, rng), torch.from_numpy(self.targets[row]))
+            (
+                self.frontend.vary(clip, partial(self.augmentation.features, rng=rng)),
+                torch.from_numpy(self.targets[row]),
+            )
             for row, clip, rng in zip(rows, features, streams, strict=True)
         ]
 
-    def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, row: int) -> Example:
         return self.__getitems__([row])[0]
 
-    def plain(self, row: int) -> torch.Tensor:
+    def plain(self, row: int) -> Features:
         """Features of one clip without augmentation, for the normaliser: the first window of a longer clip's cover."""
         with torch.no_grad():
             waves = np.stack(self.inputs.windows(self.waveforms[row]))
-            features: torch.Tensor = self.frontend(torch.from_numpy(waves))
-            return features.flatten(0, 1)
+            return per_channel(lambda features: features.flatten(0, 1), self.frontend(torch.from_numpy(waves)))
 
-    def _features(self, rows: Sequence[int], streams: Sequence[np.random.Generator]) -> list[torch.Tensor]:
+    def _features(self, rows: Sequence[int], streams: Sequence[np.random.Generator]) -> list[Features]:
         if not self.augmentation.touches_waveform:
             return [self._unchanging(row, rng) for row, rng in zip(rows, streams, strict=True)]
         rate = self.waveforms.sample_rate
@@ -90,7 +96,7 @@ class Examples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         start = int(rng.integers(len(waveform) - 2 * self.inputs.window + 1))
         return np.array(waveform[start : start + 2 * self.inputs.window])
 
-    def _unchanging(self, row: int, rng: np.random.Generator) -> torch.Tensor:
+    def _unchanging(self, row: int, rng: np.random.Generator) -> Features:
         """Features of a clip whose waveform is not augmented; computed once where no crop is drawn."""
         waveform = self.waveforms[row]
         if len(waveform) > self.inputs.window:
@@ -100,29 +106,56 @@ class Examples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return self._kept[row]
 
 
-def extract(frontend: nn.Module, waves: Sequence[np.ndarray]) -> list[torch.Tensor]:
+def extract(frontend: nn.Module, waves: Sequence[np.ndarray]) -> list[Features]:
     """Features (frames, bands) of each waveform: one call where all have one length, else one call each.
 
     Clips of different lengths are not padded before the front end, whose frames near the end would feel the padding.
     """
     with torch.no_grad():
         if len({len(wave) for wave in waves}) == 1:
-            return [clip.clone() for clip in frontend(torch.from_numpy(np.stack(waves)))]
-        return [frontend(torch.from_numpy(np.ascontiguousarray(wave))[None])[0].clone() for wave in waves]
+            return clips_of(frontend(torch.from_numpy(np.stack(waves))))
+        return [clips_of(frontend(torch.from_numpy(np.ascontiguousarray(wave))[None]))[0] for wave in waves]
 
 
-def pad(features: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def clips_of(features: Features) -> list[Features]:
+    """(batch, frames, bands) → each clip's own (frames, bands)."""
+    if isinstance(features, tuple):
+        return list(zip(*([clip.clone() for clip in channel] for channel in features), strict=True))
+    return [clip.clone() for clip in features]
+
+
+def frames_of(clip: Features) -> int:
+    """Frames of one clip's features (frames, bands), in the first channel where there are several."""
+    return len(clip[0] if isinstance(clip, tuple) else clip)
+
+
+def pad(clips: Sequence[Features]) -> tuple[Features, Features]:
     """(frames, bands) of several clips → (batch, longest, bands) with zeros behind, and lengths (batch,) in frames."""
-    lengths = torch.tensor([len(clip) for clip in features])
-    return nn.utils.rnn.pad_sequence(list(features), batch_first=True), lengths
+    if isinstance(clips[0], tuple):
+        channels = [_pad(channel) for channel in zip(*clips, strict=True)]
+        return tuple(features for features, _ in channels), tuple(lengths for _, lengths in channels)
+    return _pad(clips)
 
 
-def unless_full(features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
+def _pad(clips: Sequence[Features]) -> tuple[torch.Tensor, torch.Tensor]:
+    lengths = torch.tensor([len(clip) for clip in clips])
+    return nn.utils.rnn.pad_sequence(list(clips), batch_first=True), lengths  # type: ignore[arg-type]
+
+
+def unless_full(features: Features, lengths: Features) -> Features | None:
     """The lengths (batch,) of a padded batch, or None where no clip is padded: a network then spares its masks."""
-    return None if bool((lengths == features.shape[1]).all()) else lengths
+    if isinstance(features, tuple):
+        padded = any(unless_full(*channel) is not None for channel in zip(features, lengths, strict=True))
+        return lengths if padded else None
+    return None if bool((lengths == features.shape[1]).all()) else lengths  # type: ignore[union-attr]
 
 
-def collate(examples: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Batch:
+def to_device(features: Features, device: torch.device) -> Features:
+    """Features on a device."""
+    return per_channel(lambda channel: channel.to(device), features)
+
+
+def collate(examples: Sequence[Example]) -> Batch:
     """Examples → one padded batch."""
     features, lengths = pad([clip for clip, _ in examples])
     return features, lengths, torch.stack([target for _, target in examples])
@@ -149,7 +182,7 @@ class Epochs:
         """The batches of one epoch (counted from 0), mixed if the recipe says so."""
         self.examples.epoch = epoch
         order = rng_for(self.examples.seed, epoch, ORDER).permutation(self.rows)
-        loader: DataLoader[tuple[torch.Tensor, torch.Tensor]] = DataLoader(
+        loader: DataLoader[Example] = DataLoader(
             self.examples,
             batch_sampler=self._cut(order),
             collate_fn=collate,

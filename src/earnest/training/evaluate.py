@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from earnest.training.batches import extract, pad, unless_full
+from earnest.training.batches import extract, frames_of, pad, to_device, unless_full
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms
 
@@ -22,12 +22,19 @@ class Evaluator:
     ----------
     waveforms, inputs, frontend : where features come from.
     rows : the rows that may be asked for.
+    combine : how the answers for a clip's windows, (windows, outputs) float64, become one (outputs,); None: their mean.
     """
 
     def __init__(
-        self, waveforms: Waveforms, inputs: Inputs, frontend: nn.Module, rows: Sequence[int] | np.ndarray
+        self,
+        waveforms: Waveforms,
+        inputs: Inputs,
+        frontend: nn.Module,
+        rows: Sequence[int] | np.ndarray,
+        combine: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.rows = [int(row) for row in rows]
+        self.combine = combine
         self._clips = [extract(frontend, inputs.windows(np.asarray(waveforms[row]))) for row in self.rows]
 
     @torch.no_grad()
@@ -39,29 +46,34 @@ class Evaluator:
         Parameters
         ----------
         network : (features (batch, frames, bands), lengths (batch,)) → outputs.
-        probabilities : outputs → what is averaged over a clip's windows.
+        probabilities : outputs → what is combined over a clip's windows.
 
         Returns
         -------
-        scores : (clips, outputs) float64, the mean over each clip's windows.
+        scores : (clips, outputs) float64, combined over each clip's windows.
         outputs : (clips, outputs) float32, the mean of the raw outputs, for the validation loss.
         """
         network.eval()
         device = next((value.device for value in network.state_dict().values()), torch.device("cpu"))
         windows = [(index, window) for index, clip in enumerate(self._clips) for window in clip]
         # Windows of like length go together, so that little is padded; sums return to their clips.
-        windows.sort(key=lambda item: len(item[1]))
+        windows.sort(key=lambda item: frames_of(item[1]))
         counts = torch.tensor([len(clip) for clip in self._clips], dtype=torch.float64)[:, None]
         sums: list[torch.Tensor] = []
+        answers: list[list[np.ndarray]] = [[] for _ in self.rows]
         for start in range(0, len(windows), BATCH):
             chosen = windows[start : start + BATCH]
             features, lengths = pad([window for _, window in chosen])
-            raw = network(features.to(device), unless_full(features, lengths)).float()
+            raw = network(to_device(features, device), unless_full(features, lengths)).float()
             owners = torch.tensor([index for index, _ in chosen])
             both = torch.stack([probabilities(raw), raw]).double().cpu()
             if not sums:
                 sums = [torch.zeros(len(self.rows), raw.shape[1], dtype=torch.float64) for _ in both]
             for total, part in zip(sums, both, strict=True):
                 total.index_add_(0, owners, part)
+            for index, answer in zip(owners.tolist(), both[0].numpy(), strict=True):
+                answers[index].append(answer)
         scores, outputs = (total / counts for total in sums)
-        return scores.numpy(), outputs.float()
+        if self.combine is None:
+            return scores.numpy(), outputs.float()
+        return np.stack([self.combine(np.stack(windows_of)) for windows_of in answers]), outputs.float()

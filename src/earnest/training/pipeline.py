@@ -1,14 +1,41 @@
 """Front end → normaliser → model, as one module: what is trained, scored and exported is the same thing.
 
 audio (batch, samples) ─ frontend ─► (batch, frames, bands) ─ normaliser ─► same ─ model ─► (batch, outputs)
+
+With several front ends, what lies between is a tuple, one tensor for each channel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
+
+from earnest.frontends import Features, Size
+
+
+class Moments:
+    """Mean and deviation of each band over any number of clips, summed in float64."""
+
+    def __init__(self, bands: int) -> None:
+        self.count = 0
+        self.total = torch.zeros(bands, dtype=torch.float64)
+        self.squares = torch.zeros_like(self.total)
+
+    def add(self, clip: torch.Tensor) -> None:
+        """Count one clip's (frames, bands)."""
+        exact = clip.double()
+        self.count += len(exact)
+        self.total += exact.sum(0)
+        self.squares += exact.square().sum(0)
+
+    def mean_and_deviation(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both (bands,) float64; a deviation below 1e-5 is given as 1."""
+        mean = self.total / max(self.count, 1)
+        deviation = (self.squares / max(self.count, 1) - mean.square()).clamp_min(0).sqrt()
+        return mean, torch.where(deviation < 1e-5, torch.ones_like(deviation), deviation)
 
 
 class Normaliser(nn.Module):
@@ -25,24 +52,51 @@ class Normaliser(nn.Module):
         self.register_buffer("mean", torch.zeros(bands))
         self.register_buffer("deviation", torch.ones(bands))
 
-    def fit(self, features: Iterable[torch.Tensor]) -> None:
+    def fit(self, features: Iterable[Any]) -> None:
         """Measure mean and deviation over (frames, bands) features, in float64."""
-        count = 0
-        total = torch.zeros(len(self.mean), dtype=torch.float64)
-        squares = torch.zeros_like(total)
+        moments = Moments(len(self.mean))
         for clip in features:
-            exact = clip.double()
-            count += len(exact)
-            total += exact.sum(0)
-            squares += exact.square().sum(0)
-        mean = total / max(count, 1)
-        deviation = (squares / max(count, 1) - mean.square()).clamp_min(0).sqrt()
+            moments.add(clip)
+        self.take(moments)
+
+    def take(self, moments: Moments) -> None:
+        """Use what has been measured."""
+        mean, deviation = moments.mean_and_deviation()
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(deviation < 1e-5, torch.ones_like(deviation), deviation))
+        self.deviation.copy_(deviation)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) or (frames, bands), same out."""
         return (features - self.mean) / self.deviation
+
+
+class ChannelNormaliser(nn.Module):
+    """A normaliser for each channel."""
+
+    def __init__(self, bands: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = nn.ModuleList(Normaliser(width) for width in bands)
+
+    def fit(self, features: Iterable[Any]) -> None:
+        """Measure mean and deviation of each channel's (frames, bands), in one pass over the clips."""
+        moments = [Moments(len(channel.mean)) for channel in self.channels]  # type: ignore[arg-type]
+        for clip in features:
+            for each, channel in zip(moments, clip, strict=True):
+                each.add(channel)
+        for each, normaliser in zip(moments, self.channels, strict=True):
+            normaliser.take(each)  # type: ignore[operator]
+
+    def forward(self, features: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """Each channel's (batch, frames, bands), same out."""
+        return tuple(normaliser(channel) for normaliser, channel in zip(self.channels, features, strict=True))
+
+
+AnyNormaliser = Normaliser | ChannelNormaliser
+
+
+def normaliser_for(bands: Size) -> AnyNormaliser:
+    """A normaliser that is ready to be fitted, for one tensor or for several channels."""
+    return ChannelNormaliser(bands) if isinstance(bands, tuple) else Normaliser(bands)
 
 
 class Members(nn.Module):
@@ -52,7 +106,7 @@ class Members(nn.Module):
         super().__init__()
         self.models = nn.ModuleList(models)
 
-    def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, features: Features, lengths: Features | None = None) -> torch.Tensor:
         """(batch, frames, bands) → (batch, outputs): the mean of the members' outputs."""
         return torch.stack([model(features, lengths) for model in self.models]).mean(0)
 
