@@ -44,6 +44,7 @@ def confusions(run: RunFiles) -> Section | None:
     ]
     data = {
         "labels": labels,
+        "units": run.units,
         "rows": rows if len(labels) <= MATRIX_CLASSES else None,
         "limit": MATRIX_CLASSES,
         "percents": len(labels) <= MATRIX_PERCENT_CLASSES,

@@ -39,7 +39,7 @@ def rates(run: RunFiles) -> Section | None:
     data = {
         "figure": figures.group_bars(shares, "rates", None, "Sensitivity, specificity and AUC with 95 % intervals."),
         "rows": _rows(found, words),
-        "units": plural(str((run.scores or {}).get("level", "clip"))),
+        "units": run.units,
     }
     return Section("rates", "Sensitivity and specificity", "rates.html.j2", data)
 

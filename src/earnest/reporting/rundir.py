@@ -51,6 +51,11 @@ class RunFiles:
         return str((self.scores or {}).get("kind", "classes"))
 
     @property
+    def units(self) -> str:
+        """What the score counts once each: `clips`, `recordings` or `subjects`."""
+        return f"{(self.scores or {}).get('level', 'clip')}s"
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The outputs in the order of the scores, and after them any class that stands only in the test rows."""
         known = [str(label) for label in (self.scores or {}).get("labels") or ()]

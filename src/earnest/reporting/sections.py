@@ -151,7 +151,7 @@ def classes(run: RunFiles) -> Section | None:
             }
         )
     rows.sort(key=lambda row: (row["recall"] is None, row["recall"]))
-    return Section("classes", "Recall by class", "classes.html.j2", {"rows": rows})
+    return Section("classes", "Recall by class", "classes.html.j2", {"rows": rows, "units": run.units})
 
 
 def folds(run: RunFiles) -> Section | None:
@@ -186,6 +186,7 @@ def folds(run: RunFiles) -> Section | None:
     data = {
         "rows": rows,
         "shown": shown,
+        "units": run.units,
         "unit": "" if str(primary) in PLAIN_METRICS else ", %",
         "method": methods[0] if len(methods) == 1 and shown["interval"] else None,
     }
