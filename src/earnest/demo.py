@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from earnest import audio, journey, recipe
+from earnest.pool import Progress
 from earnest.runtime import Bundle, Event, Streamer
 from earnest.shipping.assemble import choose_fold
 from earnest.table import Table
@@ -65,7 +66,7 @@ class Stream:
         return rows
 
 
-def train(out: Path, *, jobs: int | None = None, progress: journey.Progress | None = None) -> Path:
+def train(out: Path, *, jobs: int | None = None, progress: Progress | None = None) -> Path:
     """Run the demo's recipe; the run directory comes back."""
     return journey.run(recipe.parse(RECIPE, "demo"), out, jobs=jobs, progress=progress)
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from earnest import journey, recipe
+from earnest import journey, pool, recipe
 from earnest.errors import EarnestError, MissingExtra, RecipeError
 from earnest.files import atomic_write_text
 from earnest.recipe import Recipe
@@ -89,7 +89,7 @@ def run(
     data: Path | None = None,
     jobs: int | None = None,
     on: str | None = None,
-    progress: journey.Progress | None = None,
+    progress: pool.Progress | None = None,
 ) -> tuple[Path, list[Ended]]:
     """Run every cell of a grid.
 
@@ -110,7 +110,7 @@ def run(
     MissingExtra : a cluster is asked for and ray is not installed.
     RecipeError : not one cell has a recipe that can be read.
     """
-    progress = progress or journey.Silent()
+    progress = progress or pool.Silent()
     directory = (out or Path("runs") / grid.name).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     progress.stage(f"{grid.name}: {len(grid.cells)} cells", len(grid.cells))
@@ -127,7 +127,7 @@ def run(
     if not cells:
         first = next((one for one in ended.values() if one.problem), ended[0])
         raise RecipeError(f"no cell of {grid.name} can be run: {first.problem or first.left_out}", first.remedy)
-    carry_out = _on_ray(on) if on else _here(jobs or journey.default_jobs(cells[0][1]))
+    carry_out = _on_ray(on) if on else _here(jobs or pool.default_jobs(cells[0][1]))
     write_index(directory, grid, ended, places)
     for index, reason, remedy in carry_out(cells, data):
         ended[index] = Ended(grid.cells[index].coordinates, places[index].name, reason, remedy)
@@ -161,8 +161,8 @@ def _here(jobs: int) -> Callable[[list[Work], Path | None], Iterator[Result]]:
         if len(cells) == 1 or jobs == 1:
             yield from (run_cell(cell, data, jobs) for cell in cells)
             return
-        with journey.workers(min(jobs, len(cells))) as pool:
-            futures = [pool.submit(run_cell, cell, data) for cell in cells]
+        with pool.workers(min(jobs, len(cells))) as processes:
+            futures = [processes.submit(run_cell, cell, data) for cell in cells]
             yield from (future.result() for future in as_completed(futures))
 
     return carry_out

@@ -10,17 +10,13 @@ killed at any moment: the same command goes on where it stopped, and a finished 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,6 +25,7 @@ from earnest import augment, corpora, frontends, leaks, levels, models, segments
 from earnest.errors import BundleError, DataError, LeakError, RecipeError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.grouping import connected_groups
+from earnest.pool import Progress, Silent, default_jobs, epochs_of, run_carrying, run_units
 from earnest.provenance import environment
 from earnest.recipe import Recipe, Split
 from earnest.reporting.report import write_report
@@ -38,36 +35,10 @@ from earnest.shipping.assemble import assemble_bundle
 from earnest.shipping.parity import LIMIT, Parity
 from earnest.splits import Folds
 from earnest.table import Table
-from earnest.training import origins
+from earnest.training import lessons, origins
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms, decode
-from earnest.units import Unit, end_with_parent, locked, read_log, run_unit
-
-
-class Progress(Protocol):
-    """What the journey tells whoever watches."""
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """A new stage begins; `total` is how many steps it has, where known."""
-
-    def step(self, detail: str = "", done: int | None = None) -> None:
-        """One step is done (or `done` of them altogether)."""
-
-    def note(self, message: str) -> None:
-        """Something worth saying once."""
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Say nothing."""
-
-    def step(self, detail: str = "", done: int | None = None) -> None:
-        """Say nothing."""
-
-    def note(self, message: str) -> None:
-        """Say nothing."""
+from earnest.units import Unit, locked, read_log
 
 
 @dataclass(frozen=True)
@@ -124,13 +95,13 @@ def run(
 
         prepared = prepare(recipe, directory, data, progress)
         folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
-        folds, audit = check_leaks(recipe, prepared, folds, directory, progress)
+        folds, audit = check_leaks(recipe, prepared, lessons.said(folds, recipe), directory, progress)
         scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
         scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
         if recipe.start:
             scores["start"] = origins.Source.open(recipe.start.run).facts()
         if recipe.twin:
-            scores["twin"] = run_twin(recipe, prepared, directory, jobs, progress)
+            scores["twin"] = run_twin(recipe, prepared, folds, directory, jobs, progress)
         scores["seconds"] = round(time.monotonic() - started, 1)
         scores["quarantined"] = sum(entry["status"] == "rejected" for entry in prepared.quarantine)
 
@@ -177,13 +148,16 @@ def check_parts(recipe: Recipe) -> None:
     models.check_channels(recipe.model, frontend.bands)
     if models.is_estimator(name):
         models.build_estimator(recipe.model, 2)
+        lessons.check(recipe, tasks.find(recipe.task), None)
         if frames != 1:
             raise RecipeError(
                 f"the model {name} takes one row of numbers per clip; {recipe.frontend.name} gives {frames} frames.",
                 f"Use frontend='{{name: statistics, of: {recipe.frontend.name}}}'.",
             )
+        if recipe.twin == "carry-over":
+            raise RecipeError(f"twin=carry-over carries a network's weights; {name} has none.", "Set twin=true.")
         return
-    models.build(recipe.model, frames, frontend.bands, 2)
+    lessons.check(recipe, tasks.find(recipe.task), models.build(recipe.model, frames, frontend.bands, 2))
     if models.needs_fixed_input(name) and recipe.clips.short == "keep":
         raise RecipeError(f"the model {name} takes clips of one length only.", "Set clips.short=pad.")
     if not recipe.split.validation and (recipe.training.patience or recipe.training.schedule == "plateau"):
@@ -287,6 +261,7 @@ def run_folds(
     progress: Progress,
     *,
     ship: bool,
+    carried: bool = False,
 ) -> dict[str, Any]:
     """Train and score every fold and seed; write predictions and log; return what goes into `scores.json`."""
     origin = origins.finder(recipe, prepared.table, folds)
@@ -309,20 +284,51 @@ def run_folds(
         for fold in folds.folds
     ]
     progress.stage("training" if ship else "training the leaky twin", len(units) * epochs_of(recipe))
-    records = run_units(units, jobs or default_jobs(recipe), progress)
+    records = run_carrying(units, progress) if carried else run_units(units, jobs or default_jobs(recipe), progress)
     lines = "".join(json.dumps(entry) + "\n" for unit in units for entry in read_log(unit.directory))
     atomic_write_text(directory / "log.jsonl", lines)
-
-    group = group_column(prepared.table, recipe, prepared.task)
-    predictions = gather(units, prepared.table, prepared.task, prepared.targets, prepared.labels, group)
-    predictions = levels.name_units(predictions, prepared.table)
-    with atomic_path(directory / "predictions.parquet") as path:
-        predictions.write_parquet(path)
 
     def judge(answers: pl.DataFrame) -> dict[str, Any]:
         return summarise(answers, records, recipe, prepared.task, prepared.table, folds, prepared.labels)
 
-    return levels.score_levels(predictions, judge, recipe, prepared.task, prepared.labels)
+    predictions = answers_of(units, prepared, recipe)
+    with atomic_path(directory / "predictions.parquet") as path:
+        predictions.write_parquet(path)
+    scores = levels.score_levels(predictions, judge, recipe, prepared.task, prepared.labels)
+    if recipe.precisions:
+        scores["precisions"] = {
+            kind: in_lower_precision(kind, units, prepared, recipe, scores, judge) for kind in recipe.precisions
+        }
+    return scores
+
+
+def answers_of(units: Sequence[Unit], prepared: Prepared, recipe: Recipe, precision: str = "fp32") -> pl.DataFrame:
+    """What the units' models said about their test clips, in float32 or a lower precision."""
+    file = "predictions.npy" if precision == "fp32" else f"predictions-{precision}.npy"
+    group = group_column(prepared.table, recipe, prepared.task)
+    answers = gather(units, prepared.table, prepared.task, prepared.targets, prepared.labels, group, file)
+    return levels.name_units(answers, prepared.table)
+
+
+def in_lower_precision(
+    precision: str,
+    units: Sequence[Unit],
+    prepared: Prepared,
+    recipe: Recipe,
+    scores: Mapping[str, Any],
+    judge: Callable[[pl.DataFrame], dict[str, Any]],
+) -> dict[str, Any]:
+    """Score, interval and difference from float32; no score where values left the format's range."""
+    answers = answers_of(units, prepared, recipe, precision)
+    if not np.isfinite(np.array(answers["scores"].to_list())).all():
+        return {
+            "score": None,
+            "interval": None,
+            "difference": None,
+            "problem": f"values beyond the range of {precision}",
+        }
+    found = levels.score_levels(answers, judge, recipe, prepared.task, prepared.labels)
+    return {"score": found["score"], "interval": found["interval"], "difference": found["score"] - scores["score"]}
 
 
 def check_parity_holds(scores: Mapping[str, Any]) -> None:
@@ -343,66 +349,19 @@ def check_parity_holds(scores: Mapping[str, Any]) -> None:
 
 
 def run_twin(
-    recipe: Recipe, prepared: Prepared, directory: Path, jobs: int | None, progress: Progress
+    recipe: Recipe, prepared: Prepared, folds: Folds, directory: Path, jobs: int | None, progress: Progress
 ) -> dict[str, Any]:
-    """The same recipe with groups ignored: what the field would have reported. Its score is void."""
-    folds = splits.twin_of(prepared.table, grouping(recipe, prepared), prepared.column)
+    """What the field would have reported: groups ignored, or one network carried through the folds. It is void."""
+    carried = recipe.twin == "carry-over"
+    if carried:
+        how = "one network carried from fold to fold (LEAKY: it was trained on every later test fold)"
+        folds = replace(folds, protocol=f"{folds.protocol}, {how}", leaky=True)
+    else:
+        folds = splits.twin_of(prepared.table, grouping(recipe, prepared), prepared.column)
     place = directory / "twin"
     place.mkdir(exist_ok=True)
-    scores = run_folds(recipe, prepared, folds, place, jobs, progress, ship=False)
+    scores = run_folds(recipe, prepared, folds, place, jobs, progress, ship=False, carried=carried)
     scores |= {"void": True, "leaks": segments.leaks(prepared.table, folds)}
     atomic_write_text(place / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
-    return {key: scores[key] for key in ("score", "interval", "protocol", "level", "metrics", "leaks", "void")}
-
-
-def run_units(units: Sequence[Unit], jobs: int, progress: Progress) -> list[dict[str, Any]]:
-    """Run units in this process (one job) or in several, in the order given; results come back in that order."""
-    if min(jobs, len(units)) == 1:
-        records = []
-        for index, unit in enumerate(units):
-            records.append(run_unit(unit))
-            progress.step(unit.fold, done=(index + 1) * epochs_of(unit.recipe))
-        return records
-    with workers(min(jobs, len(units))) as pool:
-        futures = [pool.submit(run_unit, unit) for unit in units]
-        waiting = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-            progress.step(done=sum(epochs_done(unit, futures[i].done()) for i, unit in enumerate(units)))
-        return [future.result() for future in futures]
-
-
-@contextmanager
-def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that end at once when the block fails or this process is killed."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),))
-    try:
-        yield pool
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-def epochs_of(recipe: Recipe) -> int:
-    """Progress steps of one unit."""
-    return recipe.training.epochs * recipe.training.members
-
-
-def epochs_done(unit: Unit, done: bool) -> int:
-    """Progress steps a unit has made."""
-    return epochs_of(unit.recipe) if done else len(read_log(unit.directory))
-
-
-def default_jobs(recipe: Recipe) -> int:
-    """As many units at once as there are cores for their threads; one where a GPU does the work."""
-    import torch
-
-    if torch.cuda.is_available():
-        return 1
-    return max(1, len(os.sched_getaffinity(0)) // recipe.training.threads)
+    told = {key: scores[key] for key in ("score", "interval", "protocol", "level", "metrics", "leaks", "void")}
+    return told | {"folds": [{"name": fold["name"], "score": fold["score"]} for fold in scores["folds"]]}

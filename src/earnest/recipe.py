@@ -109,7 +109,7 @@ class Training(Strict):
     Rates are per step, `*_epochs` are counted in epochs. `members` networks are trained from different seeds and their
     outputs averaged; `average` is the decay of a moving average of the weights; `patience` stops a training whose
     validation score has not risen for so many epochs and takes its best epoch; `checkpoint_s` is how many seconds of
-    work a kill may cost.
+    work a kill may cost; `train_score` also scores the training rows, to be seen beside the validation score.
 
     `loss` is the task's own unless one of `training.losses` is named; `class_weights: balanced` weighs each class by
     the inverse of its share in the fold's training rows. The rate stays at its full height for `hold_epochs` after the
@@ -143,6 +143,7 @@ class Training(Strict):
     average: float | None = Field(None, gt=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     members: int = Field(1, ge=1)
+    train_score: bool = Field(False, exclude_if=lambda wanted: not wanted)
     workers: int = Field(0, ge=0)
     checkpoint_s: float = Field(15.0, ge=0)
     threads: int = Field(1, ge=1)
@@ -175,8 +176,10 @@ class Recipe(Strict):
 
     `level` is what the score counts: clips, recordings or subjects (default: the task's own); `combine` is how the
     probabilities of several windows, or of several clips of one recording or subject, become one. `mode` is how a
-    network is taught (`training.lessons`), `start` whose weights it starts from. Keys that came after the first recipes
-    are left out of the hash at their defaults, so that runs made before keep theirs.
+    network is taught (`training.lessons`), `start` whose weights it starts from. Trained models are scored once more in
+    each of `precisions` (`training.precision`). `twin: true` adds the leaky twin, which ignores the groups; the twin
+    `carry-over` keeps the honest folds and carries one network from fold to fold, as some logs do. Keys that came after
+    the first recipes are left out of the hash at their defaults, so that runs made before keep theirs.
     """
 
     name: str = "run"
@@ -197,7 +200,10 @@ class Recipe(Strict):
     primary: str | None = None
     level: Literal["clip", "recording", "subject"] | None = None
     combine: Literal["mean", "majority", "geometric"] = Field("mean", exclude_if=lambda rule: rule == "mean")
-    twin: bool = False
+    precisions: tuple[Literal["fp16", "bf16", "fp8_e5m2", "fp8_e4m3"], ...] = Field(
+        (), exclude_if=lambda kinds: not kinds
+    )
+    twin: bool | Literal["carry-over"] = False
     allow_leaks: str | None = None
 
     @field_validator("frontend", mode="before")

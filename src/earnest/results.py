@@ -20,7 +20,13 @@ RESAMPLING_SEED = 0
 
 
 def gather(
-    units: Sequence[Unit], table: Table, task: Task, targets: np.ndarray, labels: Sequence[str], group: str | None
+    units: Sequence[Unit],
+    table: Table,
+    task: Task,
+    targets: np.ndarray,
+    labels: Sequence[str],
+    group: str | None,
+    file: str = "predictions.npy",
 ) -> pl.DataFrame:
     """One row per test clip, fold and seed.
 
@@ -28,6 +34,7 @@ def gather(
     ----------
     targets : (clips, outputs), the encoded targets of all rows of the table.
     group : the column that intervals resample; kept where it is neither speaker nor source.
+    file : where each unit's scores lie.
 
     Returns
     -------
@@ -38,7 +45,7 @@ def gather(
     own = {group} - {None, "speaker", "source"}
     for unit in units:
         rows = list(unit.test)
-        scores = np.load(unit.directory / "predictions.npy")
+        scores = np.load(unit.directory / file)
         frame, truth = table.frame[rows], targets[rows]
         parts.append(
             pl.DataFrame(
@@ -176,6 +183,7 @@ def _folds(
                 "n": len(part),
                 "n_groups": _count(groups, part),
                 "validation": record["validation"],
+                **({"train": record["train"]} if "train" in record else {}),
                 "epochs": record["epochs"],
                 "seconds": record["seconds"],
             }

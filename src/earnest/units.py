@@ -28,18 +28,20 @@ from torch import nn
 from earnest import augment, frontends, models, tasks
 from earnest.errors import CheckpointError
 from earnest.files import atomic_path, atomic_write_text
-from earnest.frontends import Features, FrontEnd
+from earnest.frontends import FrontEnd
 from earnest.recipe import Recipe
 from earnest.runtime.combine import combine
 from earnest.shipping.onnx import export_onnx
 from earnest.shipping.parity import check_parity
-from earnest.training import checkpoints, losses
-from earnest.training.batches import Epochs, Examples
+from earnest.training import checkpoints, lessons
+from earnest.training.batches import Examples
 from earnest.training.evaluate import Evaluator
 from earnest.training.inputs import Inputs
+from earnest.training.lessons import Rows
 from earnest.training.loop import Validation, derive, train
 from earnest.training.origins import Origin
-from earnest.training.pipeline import AnyNormaliser, Members, Pipeline, normaliser_for
+from earnest.training.pipeline import AnyNormaliser, Members, Normalised, Pipeline, normaliser_for
+from earnest.training.precision import in_precision
 from earnest.training.transfer import Transfer
 from earnest.training.waveforms import Waveforms
 
@@ -150,9 +152,11 @@ def _work(unit: Unit) -> dict[str, Any]:
         checkpoints.save(unit.directory / "checkpoint", "final", Normalised(normaliser, model).state_dict(), record)
 
     network = Normalised(normaliser, model)
-    scores, _ = Evaluator(waveforms, inputs, frontend, unit.test, rule_of(recipe, task)).probabilities(
-        network, task.probabilities
-    )
+    judge = Evaluator(waveforms, inputs, frontend, unit.test, rule_of(recipe, task))
+    scores, _ = judge.probabilities(network, task.probabilities)
+    for precision in recipe.precisions:
+        with atomic_path(unit.directory / f"predictions-{precision}.npy") as path:
+            np.save(path, judge.probabilities(in_precision(network, precision), task.probabilities)[0])
     with atomic_path(unit.directory / "predictions.npy") as path:
         np.save(path, scores)
         record["predictions_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -181,23 +185,6 @@ def _reload(unit: Unit, frontend: FrontEnd, inputs: Inputs) -> tuple[nn.Module, 
     return model.eval(), record
 
 
-class Normalised(nn.Module):
-    """Normaliser and model without the front end: features in, outputs out."""
-
-    normaliser: AnyNormaliser
-    model: nn.Module
-
-    def __init__(self, normaliser: AnyNormaliser, model: nn.Module) -> None:
-        super().__init__()
-        self.normaliser = normaliser
-        self.model = model
-
-    def forward(self, features: Features, lengths: Features | None = None) -> torch.Tensor:
-        """(batch, frames, bands), (batch,) → (batch, outputs)."""
-        outputs: torch.Tensor = self.model(self.normaliser(features), lengths)
-        return outputs
-
-
 def _train_network(
     unit: Unit, examples: Examples, normaliser: AnyNormaliser, task: tasks.Task
 ) -> tuple[nn.Module, dict[str, Any]]:
@@ -205,32 +192,37 @@ def _train_network(
     recipe = unit.recipe
     frames = examples.frontend.frames_for(examples.inputs.window)
     bands, outputs = examples.frontend.bands, len(unit.labels)
-    judge = Evaluator(examples.waveforms, examples.inputs, examples.frontend, unit.validation, rule_of(recipe, task))
+    rows = Rows(*(np.array(part, dtype=np.int64) for part in (unit.training, unit.validation, unit.test)))
+    lesson = lessons.prepare(recipe, task, examples, rows, unit.labels, unit.cache.parent / "table.parquet")
+    judge = Evaluator(examples.waveforms, examples.inputs, examples.frontend, lesson.validation, rule_of(recipe, task))
     metric = task.metrics[recipe.primary or task.primary]
-    truth = examples.targets[list(unit.validation)]
-    loss = losses.build(task, recipe.training, torch.from_numpy(examples.targets[list(unit.training)]))
+    truth = examples.targets[lesson.validation]
 
     def validate(network: nn.Module) -> Validation:
         scores, raw = judge.probabilities(network, task.probabilities)
-        return Validation(loss.validation(raw, torch.from_numpy(truth)), metric(truth, scores))
+        return Validation(lesson.loss.validation(raw, torch.from_numpy(truth)), metric(truth, scores))
+
+    def settle_and_validate(network: nn.Module) -> Validation:
+        lesson.settle(network)
+        return validate(network)
 
     def build(transfer: Transfer | None) -> nn.Module:
-        network = Normalised(copy.deepcopy(normaliser), models.build(recipe.model, frames, bands, outputs))
+        network = lesson.wrap(copy.deepcopy(normaliser), models.build(recipe.model, frames, bands, outputs))
         return transfer.into(network) if transfer else network
 
     members: list[nn.Module] = []
     epochs_used = []
     for member in range(recipe.training.members):
         seed = derive(unit.seed, member)
-        examples.seed = seed
+        lesson.epochs.examples.seed = seed
         transfer = None
         if unit.origin and recipe.start:
             transfer = Transfer.load(unit.origin, recipe.start, member, unit.labels)
         network, epochs_run = train(
             partial(build, transfer),
-            Epochs(examples, np.array(unit.training), recipe.training.batch_size, recipe.training.workers),
-            validate if unit.validation else None,
-            loss,
+            lesson.epochs,
+            settle_and_validate if len(lesson.validation) else None,
+            lesson.loss,
             recipe.training,
             seed=seed,
             where=f"fold {unit.fold}, seed {unit.seed}",
@@ -238,14 +230,19 @@ def _train_network(
             log=partial(append_log, unit, member),
             transfer=transfer,
         )
+        lesson.settle(network)
         members.append(cast("Normalised", network).model)
         epochs_used.append(epochs_run)
     model = members[0] if len(members) == 1 else Members(members)
     record: dict[str, Any] = {"fold": unit.fold, "seed": unit.seed, "epochs": max(epochs_used), "validation": None}
     if unit.origin:
         record["start"] = unit.origin.as_dict()
-    if unit.validation:
+    if len(lesson.validation):
         record["validation"] = validate(Normalised(normaliser, model)).score
+    if recipe.training.train_score:
+        heard = Evaluator(examples.waveforms, examples.inputs, examples.frontend, unit.training, rule_of(recipe, task))
+        scores, _ = heard.probabilities(Normalised(normaliser, model), task.probabilities)
+        record["train"] = metric(examples.targets[list(unit.training)], scores)
     return model, record
 
 

@@ -25,7 +25,7 @@ ORDER = (
     {"tasks"},
     {"training"},
     {"reporting", "shipping"},
-    {"provenance", "units", "results", "comparison", "segments", "levels", "pool"},
+    {"provenance", "units", "results", "comparison", "segments", "levels", "pool", "insight"},
     {"tabulation"},
     {"journey"},
     {"grid"},
@@ -35,7 +35,7 @@ ORDER = (
 )
 RUNTIME_MAY_IMPORT = {"errors", "files", "audio", "runtime"}
 TORCH_ROOMS = {"augment", "frontends", "models", "tasks", "training", "shipping"}
-TORCH_ROOMS |= {"journey", "pool", "units", "provenance"}  # which device, which threads; never at the import of `earnest`
+TORCH_ROOMS |= {"journey", "pool", "units", "provenance", "insight"}  # which device, which threads; never at the import of `earnest`
 FILES = sorted(HOUSE.rglob("*.py"))
 
 

@@ -27,7 +27,7 @@ from earnest.cli.verb import (
 from earnest.errors import DataError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
-    from earnest.journey import Progress
+    from earnest.pool import Progress
     from earnest.recipe import Recipe
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from earnest.journey import Progress
+    from earnest.pool import Progress
 
 EVERY_S = 10.0
 

@@ -12,7 +12,7 @@ and the same recording in another format is not recognised.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,13 @@ class Origin:
     sha256: str
     labels: tuple[str, ...]
     members: int
+
+    @classmethod
+    def read(cls, checkpoint: Path, fold: str, seed: int, labels: Sequence[str], members: int) -> Origin:
+        """A unit's final weights; raises CheckpointError where they are gone or damaged."""
+        checkpoints.load(checkpoint, "final")
+        digest = json.loads((checkpoint / "final.json").read_text(encoding="utf-8"))["sha256"]
+        return cls(checkpoint, fold, seed, digest, tuple(labels), members)
 
     def as_dict(self) -> dict[str, Any]:
         """What a unit's record says of it."""
@@ -171,11 +178,8 @@ def find(start: Start, source: Source, table: Table, fold: Fold, seed: int, *, s
     elif strict:
         _check_files(source, wanted, tested)
     number = source.seed_of(wanted, start.seed, seed)
-    place = source.checkpoint(wanted, number)
-    checkpoints.load(place, "final")  # raises here where it is damaged, before anything is trained
-    digest = json.loads((place / "final.json").read_text(encoding="utf-8"))["sha256"]
-    labels = tuple(source.scores.get("labels", ()))
-    return Origin(place, wanted, number, digest, labels, source.recipe.training.members)
+    members = source.recipe.training.members
+    return Origin.read(source.checkpoint(wanted, number), wanted, number, source.scores.get("labels", ()), members)
 
 
 def _check_fold(source: Source, wanted: str, tested: pl.DataFrame, name: str) -> None:

@@ -35,13 +35,20 @@ def in_precision(network: nn.Module, precision: Precision) -> nn.Module:
     precision : the format of weights and activations.
     """
     lower = copy.deepcopy(network).eval()
-    for parameter in lower.parameters():
-        if parameter.dim() >= 2 or precision in ("fp16", "bf16"):
-            parameter.data = rounded(parameter.data, precision, whole=True)
     for module in lower.modules():
-        if any(parameter.dim() >= 2 for parameter in module.parameters(recurse=False)):
+        tables = [value for value in _own_weights(module) if value.dim() >= 2]
+        vectors = list(module.parameters(recurse=False)) if precision in ("fp16", "bf16") else []
+        for weights in (*tables, *(value for value in vectors if value.dim() < 2)):
+            weights.data = rounded(weights.data, precision, whole=True).to(weights.dtype)
+        if tables:
             module.register_forward_pre_hook(_Rounding(precision), with_kwargs=True)
     return lower
+
+
+def _own_weights(module: nn.Module) -> list[torch.Tensor]:
+    """A module's own parameters, and its buffers: what an estimator has fitted lies there."""
+    own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    return [value for value in own if value.is_floating_point()]
 
 
 def rounded(values: torch.Tensor, precision: Precision, *, whole: bool) -> torch.Tensor:
@@ -49,10 +56,10 @@ def rounded(values: torch.Tensor, precision: Precision, *, whole: bool) -> torch
 
     Parameters
     ----------
-    values : float32, any shape; where not `whole`, the first axis counts clips.
+    values : floating, any shape; where not `whole`, the first axis counts clips.
     whole : one scale for the whole tensor instead of one for each clip (float8 only).
     """
-    kind = FORMATS[precision]
+    kind, values = FORMATS[precision], values.float()
     if precision in ("fp16", "bf16"):
         return values.to(kind).float()
     rows = values.reshape(1, -1) if whole else values.flatten(1)
