@@ -71,13 +71,14 @@ def render(run: RunFiles) -> str:
 
 
 def _sections(run: RunFiles) -> list[Section | None]:
-    from earnest.reporting import details, evidence, outputs, sections
+    from earnest.reporting import by_level, details, evidence, outputs, sections
     from earnest.reporting.tally import at_level
 
     run = at_level(run)
 
     return [
         sections.summary(run),
+        by_level.by_level(run),
         sections.classes(run),
         sections.folds(run),
         sections.learning(run),

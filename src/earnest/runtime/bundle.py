@@ -16,14 +16,16 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from earnest.errors import BundleError
 from earnest.files import sha256_file
+from earnest.runtime.combine import Rule
 
 FORMAT = 1
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
+Segments = Literal["whole", "crop-pad", "cut-all", "join-by-speaker"]
 TAG_THRESHOLD = 0.5  # from here on a tag is given, where a bundle has no threshold of its own for it
 
 Kind = Literal["classes", "tags", "values"]
@@ -44,6 +46,10 @@ class Bundle:
     window_samples, hop_samples : length of one model input, and the distance between the starts of two, in samples.
     short : what is done with clips shorter than a window: `pad` them with zeros on both sides, or `keep` their length.
     min_samples : with `keep`, clips shorter than this are filled up with zeros at the end.
+    segments : how a recording becomes windows: all of it every `hop_samples` (`whole`), its first one alone
+        (`crop-pad`), or one after the other (`cut-all`; `join-by-speaker`, for which the recordings of one speaker were
+        joined before they were cut).
+    combine : how the scores of its windows become one: their `mean`, the `majority` or the `geometric` mean.
     kind : what a row of scores says: `classes`, the probabilities of labels of which one is right; `tags`, those of
         labels of which any number is right; `values`, one number per label, in the unit of the training targets.
     thresholds : label → smallest score that counts as an event in a stream; labels without one always count, and tags
@@ -63,6 +69,8 @@ class Bundle:
     hop_samples: int
     short: Literal["pad", "keep"] = "pad"
     min_samples: int = 0
+    segments: Segments = "whole"
+    combine: Rule = "mean"
     name: str = ""
     task: str = "classification"
     shape: str = "clip"
@@ -199,6 +207,8 @@ _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task": (lambda value: isinstance(value, str), "text"),
     "shape": (lambda value: isinstance(value, str), "text"),
     "kind": (lambda value: value in ("classes", "tags", "values"), "'classes', 'tags' or 'values'"),
+    "segments": (lambda value: value in get_args(Segments), f"one of {', '.join(get_args(Segments))}"),
+    "combine": (lambda value: value in get_args(Rule), f"one of {', '.join(get_args(Rule))}"),
     "thresholds": (
         lambda value: isinstance(value, dict) and all(_number(score) for score in value.values()),
         "labels with a number each",

@@ -1,13 +1,13 @@
 """Predictions for whole recordings.
 
-file ─ audio.load ─► samples ─ windows ─► scores of each ─ mean ─► Prediction
+file ─ audio.load ─► samples ─ windows ─► scores of each ─ combine ─► Prediction
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from earnest import audio
 from earnest.errors import AudioError
 from earnest.runtime.bundle import MODEL, Bundle, Kind
+from earnest.runtime.combine import combine
 from earnest.runtime.graph import Graph
 
 
@@ -124,7 +125,7 @@ class Predictor:
         return self._prediction(name, self.probabilities(values, name), began, None)
 
     def probabilities(self, samples: npt.NDArray[np.float32], name: str = "samples") -> npt.NDArray[np.float64]:
-        """Mean scores (labels,) over the windows of samples (samples,) at the bundle's rate, added up in float64.
+        """Scores (labels,) of samples (samples,) at the bundle's rate, combined over their windows in float64.
 
         One window is in memory at a time, whatever the length of the recording.
 
@@ -135,11 +136,11 @@ class Predictor:
         if samples.size == 0:
             raise AudioError(name, "holds no samples.", "Give a recording with sound in it.")
         window = self.bundle.window_samples
-        starts = audio.window_starts(samples.size, window, self.bundle.hop_samples)
-        total = np.zeros(len(self.bundle.labels), dtype=np.float64)
-        for start in starts:
-            total += self._graph.scores(samples[start : start + window])
-        return total / len(starts)
+        starts = starts_of(samples.size, self.bundle)
+        scores = np.empty((len(starts), len(self.bundle.labels)), dtype=np.float64)
+        for row, start in enumerate(starts):
+            scores[row] = self._graph.scores(samples[start : start + window])
+        return combine(scores, self.bundle.combine, exclusive=self.bundle.kind == "classes")
 
     def _prediction(self, file: str, scores: npt.NDArray[np.float64], began: float, remark: str | None) -> Prediction:
         names, kind = self.bundle.labels, self.bundle.kind
@@ -156,6 +157,15 @@ class Predictor:
             labels=given,
             kind=kind,
         )
+
+
+def starts_of(samples: int, bundle: Bundle) -> Sequence[int]:
+    """Where the windows of a recording of so many samples begin, as the bundle's `segments` say."""
+    if bundle.segments == "crop-pad":
+        return [0]
+    if bundle.segments == "whole":
+        return audio.window_starts(samples, bundle.window_samples, bundle.hop_samples)
+    return range(0, samples, bundle.window_samples)
 
 
 def as_audio(samples: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
