@@ -98,6 +98,8 @@ def run(
         folds, audit = check_leaks(recipe, prepared, lessons.said(folds, recipe), directory, progress)
         scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
         scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
+        if lessons.is_transductive(recipe):
+            scores["transductive"] = True
         if recipe.start:
             scores["start"] = origins.Source.open(recipe.start.run).facts()
         if recipe.twin:

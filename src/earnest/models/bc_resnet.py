@@ -110,13 +110,17 @@ class Model(nn.Module):
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (batch, outputs) of features (batch, frames, bands)."""
+        logits: torch.Tensor = self.output(self.embed(features, lengths))
+        return logits
+
+    def embed(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """What the last layer sees, (batch, 32 tau)."""
         image = blank(features.unsqueeze(1), lengths)  # (batch, 1, frames, bands)
         image = functional.relu(self.first_norm(self.first(image)))
         for block in self.blocks:
             image = block(image, lengths)
         image = functional.relu(self.mix_norm(self.mix(self.head(blank(image, lengths)))))
-        logits: torch.Tensor = self.output(mean_over_frames(image, lengths))
-        return logits
+        return mean_over_frames(image, lengths)
 
 
 def _blocks(config: Config, base: float, bands: int) -> Iterator[BroadcastBlock]:

@@ -65,11 +65,15 @@ class Model(nn.Module):
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (batch, outputs) of features (batch, frames, bands)."""
+        logits: torch.Tensor = self.output(self.embed(features, lengths))
+        return logits
+
+    def embed(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """What the last layer sees, (batch, channels)."""
         image = blank(features.unsqueeze(1), lengths)  # (batch, 1, frames, bands)
         image = self.first(functional.pad(image, (*BANDS_PADDING, *FRAMES_PADDING)))
         lengths = after_layer(lengths, kernel=10, stride=2, padding=sum(FRAMES_PADDING))
         image = self.first_dropout(functional.relu(self.first_norm(image)))
         for block in self.blocks:
             image = block(image, lengths)
-        logits: torch.Tensor = self.output(mean_over_frames(self.last_dropout(image), lengths))
-        return logits
+        return mean_over_frames(self.last_dropout(image), lengths)

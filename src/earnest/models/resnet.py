@@ -96,6 +96,11 @@ class Model(nn.Module):
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (batch, outputs) of features (batch, frames, bands)."""
+        logits: torch.Tensor = self.output(self.embed(features, lengths))
+        return logits
+
+    def embed(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """What the last layer sees, (batch, channels of the last stage)."""
         image = blank(features.unsqueeze(1), lengths)  # (batch, 1, frames, bands)
         if self.config.centre:
             image = image - self._mean_over_time(image, lengths)
@@ -105,9 +110,8 @@ class Model(nn.Module):
         for block, stride in zip(self.blocks, self.strides, strict=True):
             image = block(image, lengths)
             lengths = after_layer(lengths, kernel=3, stride=stride, padding=2)
-        pooled = mean_over_frames(image, lengths) + max_over_frames(image, lengths)
-        logits: torch.Tensor = self.output(self.dropout(pooled))
-        return logits
+        pooled: torch.Tensor = self.dropout(mean_over_frames(image, lengths) + max_over_frames(image, lengths))
+        return pooled
 
     def _mean_over_time(self, image: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         """Mean over valid frames of each band, (batch, 1, 1, bands)."""

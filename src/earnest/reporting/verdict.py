@@ -89,6 +89,8 @@ def group_noun(scores: Mapping[str, Any]) -> str | None:
 def unheard(scores: Mapping[str, Any]) -> str:
     """What an honest score speaks about: `speakers it has never heard`, or clips where no group is known."""
     noun = group_noun(scores)
+    if scores.get("transductive"):
+        return "clips it has heard without their labels"
     return f"{plural(noun)} it has never heard" if noun and not _alone(scores) else "clips it was not trained on"
 
 

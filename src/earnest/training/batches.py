@@ -181,16 +181,19 @@ class Epochs:
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch (counted from 0), mixed if the recipe says so."""
         self.examples.epoch = epoch
-        order = rng_for(self.examples.seed, epoch, ORDER).permutation(self.rows)
         loader: DataLoader[Example] = DataLoader(
             self.examples,
-            batch_sampler=self._cut(order),
+            batch_sampler=self.draw(epoch),
             collate_fn=collate,
             num_workers=self.workers,
         )
         for index, (features, lengths, targets) in enumerate(loader):
             rng = rng_for(self.examples.seed, epoch, MIXING - index)
             yield self.examples.augmentation.mix(features, lengths, targets, rng)
+
+    def draw(self, epoch: int) -> list[list[int]]:
+        """The rows of each batch of an epoch."""
+        return self._cut(rng_for(self.examples.seed, epoch, ORDER).permutation(self.rows))
 
     def _cut(self, order: np.ndarray) -> list[list[int]]:
         cuts = [order[start : start + self.batch_size].tolist() for start in range(0, len(order), self.batch_size)]

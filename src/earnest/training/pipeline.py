@@ -99,6 +99,23 @@ def normaliser_for(bands: Size) -> AnyNormaliser:
     return ChannelNormaliser(bands) if isinstance(bands, tuple) else Normaliser(bands)
 
 
+class Normalised(nn.Module):
+    """Normaliser and model without the front end: features in, outputs out."""
+
+    normaliser: AnyNormaliser
+    model: nn.Module
+
+    def __init__(self, normaliser: AnyNormaliser, model: nn.Module) -> None:
+        super().__init__()
+        self.normaliser = normaliser
+        self.model = model
+
+    def forward(self, features: Features, lengths: Features | None = None) -> torch.Tensor:
+        """(batch, frames, bands), (batch,) → (batch, outputs)."""
+        outputs: torch.Tensor = self.model(self.normaliser(features), lengths)
+        return outputs
+
+
 class Members(nn.Module):
     """Several models of one architecture whose outputs are averaged: one model to score and to export."""
 
