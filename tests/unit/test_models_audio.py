@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -118,28 +119,29 @@ def test_ast_cuts_the_patches_of_its_paper():
 
 
 def scan_inputs(tokens: int, batch: int = 2, inner: int = 6, states: int = 3) -> list[torch.Tensor]:
-    """x, Δ, A, B and C of a selective scan, in double precision."""
+    """x, Δ, A, B and C of a selective scan in two ways, in double precision."""
     rng = torch.Generator().manual_seed(tokens)
-    values = torch.randn(batch, tokens, inner, generator=rng, dtype=torch.float64)
-    delta = torch.rand(batch, tokens, inner, generator=rng, dtype=torch.float64)
-    rates = -torch.arange(1, states + 1, dtype=torch.float64)[:, None] * torch.ones(inner, dtype=torch.float64)
-    drive, reading = torch.randn(2, batch, tokens, states, generator=rng, dtype=torch.float64)
+    values = torch.randn(2, batch, tokens, inner, generator=rng, dtype=torch.float64)
+    delta = torch.rand(2, batch, tokens, inner, generator=rng, dtype=torch.float64)
+    rates = -3 * torch.rand(2, states, inner, generator=rng, dtype=torch.float64)
+    drive, reading = torch.randn(2, 2, batch, tokens, states, generator=rng, dtype=torch.float64)
     return [values, delta, rates, drive, reading]
 
 
 def test_selective_scan_is_the_equation_of_its_paper():
-    values, delta, rates, drive, reading = scan_inputs(5, batch=1, inner=2, states=3)
+    values, delta, rates, drive, reading = scan_inputs(5)
     scanned = step_by_step(values, delta, rates, drive, reading)
-    for channel in range(2):
-        state = [0.0, 0.0, 0.0]
+    for way, clip, channel in itertools.product(range(2), range(2), range(6)):
+        state = [0.0] * 3
         for token in range(5):
-            step, value = float(delta[0, token, channel]), float(values[0, token, channel])
+            step, value = float(delta[way, clip, token, channel]), float(values[way, clip, token, channel])
             state = [
-                math.exp(step * float(rates[n, channel])) * state[n] + step * float(drive[0, token, n]) * value
+                math.exp(step * float(rates[way, n, channel])) * state[n]
+                + step * float(drive[way, clip, token, n]) * value
                 for n in range(3)
             ]
-            expected = sum(float(reading[0, token, n]) * state[n] for n in range(3))
-            assert float(scanned[0, token, channel]) == pytest.approx(expected, abs=1e-12)
+            expected = sum(float(reading[way, clip, token, n]) * state[n] for n in range(3))
+            assert float(scanned[way, clip, token, channel]) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 8, 9, 64, 65, 125, 513])

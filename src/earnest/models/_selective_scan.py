@@ -11,8 +11,10 @@ with Δ, B and C linear in x. Two evaluations with plain tensor operations stand
   training, since a step's numbers stay in the cache.
 - `in_stretches` is what the exported graph holds, which would else repeat every step of every block: the recurrence
   runs in stretches of eight tokens, all stretches at once; the states at their ends are a recurrence of the same kind,
-  eight times shorter; what a stretch inherits is then added to it. So 512 tokens take 3 × 8 steps instead of 512, and
-  nothing is divided or subtracted: the numbers are the same up to rounding.
+  eight times shorter; what a stretch inherits, times exp(A · the sum of Δ since), is then added to it. So 512 tokens
+  take 3 × 8 steps instead of 512, and nothing is divided or subtracted: the numbers are the same up to rounding.
+
+Both take several ways through the tokens at once, (ways, batch, tokens, …), each with rates A of its own.
 """
 
 from __future__ import annotations
@@ -36,63 +38,66 @@ def step_by_step(
 
     Parameters
     ----------
-    values, delta : x and Δ ≥ 0, (batch, tokens, inner); where Δ is 0 a token leaves no trace.
-    rates : A < 0, (states, inner).
-    drive, reading : B and C, (batch, tokens, states).
+    values, delta : x and Δ ≥ 0, (ways, batch, tokens, inner); where Δ is 0 a token leaves no trace.
+    rates : A < 0, (ways, states, inner).
+    drive, reading : B and C, (ways, batch, tokens, states).
 
     Returns
     -------
-    (batch, tokens, inner).
+    (ways, batch, tokens, inner).
     """
-    state = values.new_zeros(values.shape[0], *rates.shape)  # (batch, states, inner)
+    ways, states, inner = rates.shape
+    state = values.new_zeros(ways, values.shape[1], states, inner)
     read = []
     # unbind, since the gradient of an index is as large as what it was taken from
     tokens = zip(
-        (delta * values)[:, :, None].unbind(1),  # each (batch, 1, inner)
-        delta[:, :, None].unbind(1),
-        drive[..., None].unbind(1),  # each (batch, states, 1)
-        reading[..., None].unbind(1),
+        (delta * values).unsqueeze(3).unbind(2),  # each (ways, batch, 1, inner)
+        delta.unsqueeze(3).unbind(2),
+        drive.unsqueeze(4).unbind(2),  # each (ways, batch, states, 1)
+        reading.unsqueeze(4).unbind(2),
         strict=True,
     )
     for value, step, into, out_of in tokens:
-        state = torch.addcmul(value * into, torch.exp(step * rates), state)
-        read.append((state * out_of).sum(dim=1))
-    return torch.stack(read, dim=1)
+        state = torch.addcmul(value * into, torch.exp(step * rates[:, None]), state)
+        read.append((state * out_of).sum(dim=2))
+    return torch.stack(read, dim=2)
 
 
 def in_stretches(
     values: torch.Tensor, delta: torch.Tensor, rates: torch.Tensor, drive: torch.Tensor, reading: torch.Tensor
 ) -> torch.Tensor:
     """What `step_by_step` gives, for the exported graph; the number of tokens is fixed there."""
-    decay = torch.exp(delta[:, :, None] * rates)  # (batch, tokens, states, inner)
-    states = _recurrence(decay, (delta * values)[:, :, None] * drive[..., None])
-    return (states * reading[..., None]).sum(dim=2)
+    driven = (delta * values).unsqueeze(3) * drive.unsqueeze(4)  # (ways, batch, tokens, states, inner)
+    states = _recurrence(delta.unsqueeze(3), rates[:, None, None], driven)
+    return (states * reading.unsqueeze(4)).sum(dim=3)
 
 
-def _recurrence(decay: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
-    """h_t = decay_t · h_{t−1} + drive_t from h_0 = 0, element by element on (batch, tokens, states, inner)."""
-    batch, tokens, states, inner = decay.shape
+def _recurrence(delta: torch.Tensor, rates: torch.Tensor, driven: torch.Tensor) -> torch.Tensor:
+    """h_t = exp(Δ_t A) · h_{t−1} + driven_t from h_0 = 0.
+
+    Δ is (ways, batch, tokens, 1, inner), A (ways, 1, 1, states, inner), h (ways, batch, tokens, states, inner).
+    """
+    ways, _, tokens, states, inner = driven.shape
     if tokens <= STRETCH:
-        return _within(decay[:, None], drive[:, None])[0][:, 0]
+        return _within(torch.exp(delta * rates), driven)
     missing = -tokens % STRETCH
     stretches = (tokens + missing) // STRETCH
-    size = (batch, stretches, STRETCH, states, inner)
-    decay = functional.pad(decay, (0, 0, 0, 0, 0, missing)).reshape(size)
-    drive = functional.pad(drive, (0, 0, 0, 0, 0, missing)).reshape(size)
-    own, passed = _within(decay, drive)
-    ends = _recurrence(passed[:, :-1, -1], own[:, :-1, -1])  # (batch, stretches − 1, states, inner)
-    inherited = functional.pad(ends, (0, 0, 0, 0, 1, 0))[:, :, None]  # the first stretch inherits nothing
-    whole = own + passed * inherited
-    return whole.reshape(batch, stretches * STRETCH, states, inner)[:, :tokens]
+    delta = functional.pad(delta, (0, 0, 0, 0, 0, missing)).reshape(ways, -1, STRETCH, 1, inner)
+    driven = functional.pad(driven, (0, 0, 0, 0, 0, missing)).reshape(ways, -1, STRETCH, states, inner)
+    own = _within(torch.exp(delta * rates), driven).reshape(ways, -1, stretches, STRETCH, states, inner)
+    since = delta.cumsum(2).reshape(ways, -1, stretches, STRETCH, 1, inner)
+    ends = _recurrence(since[:, :, :-1, -1], rates, own[:, :, :-1, -1])
+    inherited = functional.pad(ends, (0, 0, 0, 0, 1, 0)).unsqueeze(3)  # the first stretch inherits nothing
+    whole = own + torch.exp(since * rates[:, None]) * inherited
+    return whole.reshape(ways, -1, stretches * STRETCH, states, inner)[:, :, :tokens]
 
 
-def _within(decay: torch.Tensor, drive: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inside stretches (batch, stretches, tokens, states, inner): states from zero, and products of the decays."""
-    own, passed = [drive[:, :, 0]], [decay[:, :, 0]]
-    for token in range(1, decay.shape[2]):
-        own.append(decay[:, :, token] * own[-1] + drive[:, :, token])
-        passed.append(decay[:, :, token] * passed[-1])
-    return torch.stack(own, dim=2), torch.stack(passed, dim=2)
+def _within(decay: torch.Tensor, driven: torch.Tensor) -> torch.Tensor:
+    """The recurrence with given decays, one step after the other along dimension 2."""
+    found: list[torch.Tensor] = []
+    for factor, term in zip(torch.split(decay, 1, dim=2), torch.split(driven, 1, dim=2), strict=True):
+        found.append(factor * found[-1] + term if found else term)
+    return torch.cat(found, dim=2)
 
 
 def selective_scan(*parts: torch.Tensor) -> torch.Tensor:
@@ -106,36 +111,25 @@ def selective_scan(*parts: torch.Tensor) -> torch.Tensor:
     return scanned
 
 
-class StateSpace(nn.Module):
-    """Depthwise causal convolution, SiLU, and a selective scan; one way, or both ways with one set of projections.
+class Reader(nn.Module):
+    """One way through the tokens: causal depthwise convolution, SiLU, and what the scan needs to know of each token."""
 
-    Parameters
-    ----------
-    inner, states, rank : channels, numbers in a state, and rank of Δ's projection.
-    ways : 1 scans from first to last; 2 also from last to first with rates of its own, and takes the mean.
-    """
-
-    def __init__(self, inner: int, states: int, rank: int, ways: int) -> None:
+    def __init__(self, inner: int, states: int, rank: int) -> None:
         super().__init__()
         self.sizes = (rank, states, states)
         self.convolution = nn.Conv1d(inner, inner, KERNEL, groups=inner)
         self.projections = nn.Linear(inner, rank + 2 * states, bias=False)
         self.delta = nn.Linear(rank, inner)
-        log_rates = torch.arange(1, states + 1, dtype=torch.float32).log()  # A = −1, −2 … (S4D-real)
-        self.log_rates = nn.Parameter(log_rates[:, None].expand(ways, states, inner).clone())  # (ways, states, inner)
-        self.direct = nn.Parameter(torch.ones(inner))
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """Δ between 0.001 and 0.1, spread evenly in its logarithm (section 3.6 of the paper)."""
-        bound = self.sizes[0] ** -0.5
+        self.direct = nn.Parameter(torch.ones(inner))  # D
+        bound = rank**-0.5
         nn.init.uniform_(self.delta.weight, -bound, bound)
-        start = torch.rand(self.delta.out_features) * math.log(FASTEST / SLOWEST) + math.log(SLOWEST)
+        # Δ starts between 0.001 and 0.1, spread evenly in its logarithm (section 3.6 of the paper).
+        start = torch.exp(torch.rand(inner) * math.log(FASTEST / SLOWEST) + math.log(SLOWEST))
         with torch.no_grad():
-            self.delta.bias.copy_(torch.log(torch.expm1(start.exp())))  # the inverse of softplus
+            self.delta.bias.copy_(torch.log(torch.expm1(start)))  # the inverse of softplus
 
-    def forward(self, values: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """(batch, tokens, inner), float32; tokens that are not `valid` (batch, tokens) leave no trace."""
+    def forward(self, values: torch.Tensor, valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """x, Δ (batch, tokens, inner), B and C (batch, tokens, states) of values (batch, tokens, inner)."""
         if valid is not None:
             values = values * valid[:, :, None]
         values = functional.pad(values.transpose(1, 2), (KERNEL - 1, 0))  # (batch, inner, tokens + 3)
@@ -144,9 +138,33 @@ class StateSpace(nn.Module):
         delta = functional.softplus(self.delta(low).float())
         if valid is not None:
             delta = delta * valid[:, :, None]
-        rates = -self.log_rates.float().exp()
-        scanned = selective_scan(values, delta, rates[0], drive, reading)
-        if len(rates) == 2:
-            back = selective_scan(values.flip(1), delta.flip(1), rates[1], drive.flip(1), reading.flip(1))
-            scanned = (scanned + back.flip(1)) / 2
-        return scanned + self.direct * values.float()
+        return values, delta, drive, reading
+
+
+class BothWays(nn.Module):
+    """The mean of a scan from first to last and one from last to first, on (batch, tokens, inner).
+
+    Parameters
+    ----------
+    inner, states, rank : channels, numbers in a state, and rank of Δ's projection.
+    shared : read the tokens once, forwards, for both ways; the ways then differ in their rates alone.
+    """
+
+    def __init__(self, inner: int, states: int, rank: int, shared: bool) -> None:
+        super().__init__()
+        self.readers = nn.ModuleList(Reader(inner, states, rank) for _ in range(1 if shared else 2))
+        log_rates = torch.arange(1, states + 1, dtype=torch.float32).log()  # A = −1, −2 … (S4D-real)
+        self.log_rates = nn.Parameter(log_rates[:, None].expand(2, states, inner).clone())
+
+    def forward(self, values: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        """(batch, tokens, inner), float32; tokens that are not `valid` (batch, tokens) leave no trace."""
+        there = self.readers[0](values, valid)
+        if len(self.readers) == 1:
+            back = tuple(part.flip(1) for part in there)
+        else:
+            back = self.readers[1](values.flip(1), None if valid is None else valid.flip(1))
+        read, delta, drive, reading = (torch.stack(pair) for pair in zip(there, back, strict=True))
+        direct = torch.stack([reader.get_parameter("direct") for reader in self.readers])[:, None, None]
+        scanned = selective_scan(read, delta, -self.log_rates.float().exp(), drive, reading)
+        scanned = scanned + direct * read.float()  # (2, batch, tokens, inner)
+        return (scanned[0] + scanned[1].flip(1)) / 2
