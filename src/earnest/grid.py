@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
@@ -129,24 +130,27 @@ def run(
         raise RecipeError(f"no cell of {grid.name} can be run: {first.problem or first.left_out}", first.remedy)
     carry_out = _on_ray(on) if on else _here(jobs or pool.default_jobs(cells[0][1]))
     write_index(directory, grid, ended, places)
-    for index, reason, remedy in carry_out(cells, data):
+    shared = directory / "cache"
+    for index, reason, remedy in carry_out(cells, data, shared):
         ended[index] = Ended(grid.cells[index].coordinates, places[index].name, reason, remedy)
         write_index(directory, grid, ended, places)
         if reason:
             progress.note(f"{describe(grid.cells[index].coordinates)} failed: {reason}")
         progress.step(describe(grid.cells[index].coordinates), done=len(ended))
+    shutil.rmtree(shared, ignore_errors=True)
     return directory, [ended[index] for index in range(len(grid.cells))]
 
 
 Work = tuple[int, Recipe, Path]
 Result = tuple[int, str | None, str | None]
+CarryOut = Callable[[list[Work], Path | None, Path], Iterator[Result]]
 
 
-def run_cell(work: Work, data: Path | None, jobs: int | None = 1) -> Result:
+def run_cell(work: Work, data: Path | None, shared: Path, jobs: int | None = 1) -> Result:
     """One cell, as one process of the grid carries it out: its number, and why it failed, if it did."""
     index, cell, place = work
     try:
-        journey.run(cell, place, data=data, jobs=jobs)
+        journey.run(cell, place, data=data, jobs=jobs, shared=shared)
     except EarnestError as problem:
         return index, problem.message, problem.remedy
     except (RuntimeError, ValueError, MemoryError) as fault:  # what torch and scikit-learn raise in the middle of work
@@ -154,24 +158,24 @@ def run_cell(work: Work, data: Path | None, jobs: int | None = 1) -> Result:
     return index, None, None
 
 
-def _here(jobs: int) -> Callable[[list[Work], Path | None], Iterator[Result]]:
+def _here(jobs: int) -> CarryOut:
     """Cells in processes of this machine; one cell at a time spreads its folds over them instead."""
 
-    def carry_out(cells: list[Work], data: Path | None) -> Iterator[Result]:
+    def carry_out(cells: list[Work], data: Path | None, shared: Path) -> Iterator[Result]:
         if len(cells) == 1 or jobs == 1:
-            yield from (run_cell(cell, data, jobs) for cell in cells)
+            yield from (run_cell(cell, data, shared, jobs) for cell in cells)
             return
         with pool.workers(min(jobs, len(cells))) as processes:
-            futures = [processes.submit(run_cell, cell, data) for cell in cells]
+            futures = [processes.submit(run_cell, cell, data, shared) for cell in cells]
             yield from (future.result() for future in as_completed(futures))
 
     return carry_out
 
 
-def _on_ray(address: str) -> Callable[[list[Work], Path | None], Iterator[Result]]:
+def _on_ray(address: str) -> CarryOut:
     """Cells as tasks of a Ray cluster, each on as many cores as its recipe's threads."""
 
-    def carry_out(cells: list[Work], data: Path | None) -> Iterator[Result]:
+    def carry_out(cells: list[Work], data: Path | None, shared: Path) -> Iterator[Result]:
         try:
             import ray
         except ModuleNotFoundError as missing:
@@ -179,7 +183,9 @@ def _on_ray(address: str) -> Callable[[list[Work], Path | None], Iterator[Result
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         try:
             task = ray.remote(run_cell)
-            waiting = [task.options(num_cpus=cell.training.threads).remote((n, cell, p), data) for n, cell, p in cells]
+            waiting = [
+                task.options(num_cpus=cell.training.threads).remote((n, cell, p), data, shared) for n, cell, p in cells
+            ]
             while waiting:
                 done, waiting = ray.wait(waiting)
                 yield from ray.get(done)

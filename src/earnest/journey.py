@@ -35,9 +35,9 @@ from earnest.shipping.assemble import assemble_bundle
 from earnest.shipping.parity import LIMIT, Parity
 from earnest.splits import Folds
 from earnest.table import Table
-from earnest.training import lessons, origins
+from earnest.training import lessons, origins, store
 from earnest.training.inputs import Inputs
-from earnest.training.waveforms import Waveforms, decode
+from earnest.training.waveforms import Waveforms, decode, decode_once
 from earnest.units import Unit, locked, read_log
 
 
@@ -60,6 +60,7 @@ def run(
     *,
     data: Path | None = None,
     jobs: int | None = None,
+    shared: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Carry out a recipe.
@@ -70,6 +71,7 @@ def run(
     out : the run directory; default `runs/NAME-HASH`.
     data : where corpora lie; default `EARNEST_DATA`, then the user's cache folder.
     jobs : how many folds and seeds are trained at once; default one per `training.threads` cores. It changes no result.
+    shared : folder through which several runs share decoded audio and features; whoever gives it removes it.
     progress : told what happens.
 
     Returns
@@ -93,7 +95,7 @@ def run(
         atomic_write_text(directory / "recipe.yaml", recipe.to_yaml())
         atomic_write_text(directory / "environment.json", json.dumps(environment(recipe), indent=1))
 
-        prepared = prepare(recipe, directory, data, progress)
+        prepared = prepare(recipe, directory, data, shared, progress)
         folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
         folds, audit = check_leaks(recipe, prepared, lessons.said(folds, recipe), directory, progress)
         scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
@@ -108,8 +110,7 @@ def run(
         scores["quarantined"] = sum(entry["status"] == "rejected" for entry in prepared.quarantine)
 
         progress.stage("bundle and report")
-        check_parity_holds(scores)
-        assemble_bundle(directory, recipe, prepared.table, scores)
+        ship(directory, recipe, prepared, scores, progress)
         atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
         write_report(directory)
         shutil.rmtree(prepared.cache, ignore_errors=True)
@@ -175,7 +176,7 @@ def sweep(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def prepare(recipe: Recipe, directory: Path, data: Path | None, progress: Progress) -> Prepared:
+def prepare(recipe: Recipe, directory: Path, data: Path | None, shared: Path | None, progress: Progress) -> Prepared:
     """Find the corpus, decode every recording once, set aside what cannot be read, and cut the rest into clips."""
     table = corpora.open_table(recipe.corpus, pattern=recipe.pattern, data=data)
     task = tasks.find(recipe.task)
@@ -184,7 +185,11 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, progress: Progre
 
     progress.stage("decoding", len(table))
     cache = directory / "cache"
-    table, verdicts = decode(table, recipe.sample_rate, cache, progress.step)
+    if shared is None:
+        table, verdicts = decode(table, recipe.sample_rate, cache, progress.step)
+    else:
+        table, verdicts = decode_once(table, recipe.sample_rate, cache, shared, progress.step)
+        share_features(cache, shared)
     quarantine = [verdict.as_dict() for verdict in verdicts]
     quarantine += [{"path": bad.row, "status": "rejected", "reason": bad.reason} for bad in table.bad_rows]
     lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in quarantine)
@@ -207,6 +212,14 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, progress: Progre
     with atomic_path(cache / "groups.npy") as path:
         np.save(path, groups)
     return Prepared(table, task, column, labels, targets, cache, quarantine)
+
+
+def share_features(cache: Path, shared: Path) -> None:
+    """Let the run's features lie in the shared folder."""
+    (shared / store.PLACE).mkdir(parents=True, exist_ok=True)
+    place = cache / store.PLACE
+    if not place.is_symlink():
+        place.symlink_to((shared / store.PLACE).resolve(), target_is_directory=True)
 
 
 def smallest_input(recipe: Recipe) -> int:
@@ -331,6 +344,17 @@ def in_lower_precision(
         }
     found = levels.score_levels(answers, judge, recipe, prepared.task, prepared.labels)
     return {"score": found["score"], "interval": found["interval"], "difference": found["score"] - scores["score"]}
+
+
+def ship(directory: Path, recipe: Recipe, prepared: Prepared, scores: dict[str, Any], progress: Progress) -> None:
+    """Write the bundle; or say in the scores' notes why there is none."""
+    if "parity" in scores:
+        check_parity_holds(scores)
+        assemble_bundle(directory, recipe, prepared.table, scores)
+        return
+    note = f"No bundle was written: the front end {recipe.frontend.name} cannot be part of an exported model."
+    scores["notes"] = [*scores["notes"], note]
+    progress.note(note)
 
 
 def check_parity_holds(scores: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from earnest.recipe import Recipe
 from earnest.runtime.combine import combine
 from earnest.shipping.onnx import export_onnx
 from earnest.shipping.parity import check_parity
-from earnest.training import checkpoints, lessons
+from earnest.training import checkpoints, lessons, store
 from earnest.training.batches import Examples
 from earnest.training.evaluate import Evaluator
 from earnest.training.inputs import Inputs
@@ -42,6 +42,7 @@ from earnest.training.loop import Validation, derive, train
 from earnest.training.origins import Origin
 from earnest.training.pipeline import AnyNormaliser, Members, Normalised, Pipeline, normaliser_for
 from earnest.training.precision import in_precision
+from earnest.training.store import Windows
 from earnest.training.transfer import Transfer
 from earnest.training.waveforms import Waveforms
 
@@ -135,9 +136,9 @@ def _work(unit: Unit) -> dict[str, Any]:
     task = tasks.find(recipe.task).fitted(targets[list(unit.training)])
     frontend = frontends.build(recipe.frontend, recipe.sample_rate)
     inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
-    examples = Examples(
-        waveforms, targets, frontend, inputs, augment.build(recipe.augment, recipe.sample_rate), derive(unit.seed)
-    )
+    augmentation = augment.build(recipe.augment, recipe.sample_rate)
+    windows = Windows(waveforms, inputs, frontend, unit.cache / store.PLACE, unit.cache)
+    examples = Examples(waveforms, targets, frontend, inputs, augmentation, derive(unit.seed), stored=windows)
     normaliser = normaliser_for(frontend.bands)
     normaliser.fit(examples.plain(row) for row in unit.training)
 
@@ -152,7 +153,7 @@ def _work(unit: Unit) -> dict[str, Any]:
         checkpoints.save(unit.directory / "checkpoint", "final", Normalised(normaliser, model).state_dict(), record)
 
     network = Normalised(normaliser, model)
-    judge = Evaluator(waveforms, inputs, frontend, unit.test, rule_of(recipe, task))
+    judge = Evaluator(examples.windows, unit.test, rule_of(recipe, task))
     scores, _ = judge.probabilities(network, task.probabilities)
     for precision in recipe.precisions:
         with atomic_path(unit.directory / f"predictions-{precision}.npy") as path:
@@ -161,7 +162,7 @@ def _work(unit: Unit) -> dict[str, Any]:
         np.save(path, scores)
         record["predictions_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-    if unit.ship:
+    if unit.ship and frontend.exportable:
         record["parity"] = _export(unit, Pipeline(frontend, normaliser, model), inputs, waveforms, scores, task)
     return record
 
@@ -194,7 +195,7 @@ def _train_network(
     bands, outputs = examples.frontend.bands, len(unit.labels)
     rows = Rows(*(np.array(part, dtype=np.int64) for part in (unit.training, unit.validation, unit.test)))
     lesson = lessons.prepare(recipe, task, examples, rows, unit.labels, unit.cache.parent / "table.parquet")
-    judge = Evaluator(examples.waveforms, examples.inputs, examples.frontend, lesson.validation, rule_of(recipe, task))
+    judge = Evaluator(examples.windows, lesson.validation, rule_of(recipe, task))
     metric = task.metrics[recipe.primary or task.primary]
     truth = examples.targets[lesson.validation]
 
@@ -240,7 +241,7 @@ def _train_network(
     if len(lesson.validation):
         record["validation"] = validate(Normalised(normaliser, model)).score
     if recipe.training.train_score:
-        heard = Evaluator(examples.waveforms, examples.inputs, examples.frontend, unit.training, rule_of(recipe, task))
+        heard = Evaluator(examples.windows, unit.training, rule_of(recipe, task))
         scores, _ = heard.probabilities(Normalised(normaliser, model), task.probabilities)
         record["train"] = metric(examples.targets[list(unit.training)], scores)
     return model, record

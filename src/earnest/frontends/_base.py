@@ -36,6 +36,7 @@ class FrontEnd(nn.Module):
     min_samples : the shortest input it takes, in samples.
     framing : how the audio is cut into frames, where each frame is a spectrum or made from one; else None.
     exportable : whether `for_export` gives a module that ONNX can hold; a run without it ships no bundle.
+    worth_keeping : whether reading the features again is cheaper than computing them.
     """
 
     config: Any
@@ -44,6 +45,7 @@ class FrontEnd(nn.Module):
     min_samples: int
     framing: Framing | None = None
     exportable: bool = True
+    worth_keeping: bool = True
 
     def __init__(self, config: Any, sample_rate: int) -> None:
         super().__init__()

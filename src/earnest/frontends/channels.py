@@ -76,6 +76,7 @@ class FrontEnd(Base):
         self.bands = tuple(part.bands for part in parts)
         self.min_samples = max(part.min_samples for part in parts)
         self.exportable = all(part.exportable for part in parts)
+        self.worth_keeping = all(part.worth_keeping for part in parts)
         self.spectral = [part.framing is not None for part in parts]
 
     def frames_for(self, samples: int) -> tuple[int, ...]:  # type: ignore[override]

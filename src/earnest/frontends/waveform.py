@@ -38,6 +38,8 @@ class Framed(nn.Module):
 class FrontEnd(Base):
     """(batch, samples) → (batch, samples // frame_samples, frame_samples), unchanged values."""
 
+    worth_keeping = False
+
     def __init__(self, config: Config, sample_rate: int) -> None:
         super().__init__(config, sample_rate)
         self.bands = self.min_samples = config.frame_samples

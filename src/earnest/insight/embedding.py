@@ -52,7 +52,7 @@ def embed(
     if len(rows) < FEWEST or not all(hasattr(one, "embed") for one in models):
         return None
     chosen = sorted(np.random.default_rng(0).permutation(np.array(rows))[:CLIPS].tolist())
-    evaluator = Evaluator(examples.waveforms, examples.inputs, examples.frontend, chosen)
+    evaluator = Evaluator(examples.windows, chosen)
     values, _ = evaluator.probabilities(Embedder(normaliser, models), lambda embeddings: embeddings)
     centred = values - values.mean(0)
     if not np.isfinite(centred).all() or float(np.abs(centred).max()) < 1e-9:

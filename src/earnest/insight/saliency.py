@@ -19,8 +19,9 @@ from torch import nn
 from torch.nn import functional
 
 from earnest.tasks import Task
-from earnest.training.batches import Examples, extract
+from earnest.training.batches import Examples
 from earnest.training.pipeline import AnyNormaliser
+from earnest.training.store import extract
 
 PER_FOLD, SHOWN = 2, 3  # wrong answers, and as many right ones
 SMALLEST = 8  # frames and bands of features that can be looked at as a picture

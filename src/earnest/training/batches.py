@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from earnest.augment import Augmentation, rng_for
 from earnest.frontends import Features, FrontEnd, per_channel
 from earnest.training.inputs import Inputs
+from earnest.training.store import Windows, extract
 from earnest.training.waveforms import Waveforms
 
 # features (batch, frames, bands), lengths (batch,) in frames, targets (batch, …)
@@ -40,6 +41,7 @@ class Examples(Dataset[Example]):
     frontend : audio (batch, samples) → (batch, frames, bands), never trained.
     inputs, augmentation : the recipe's rules.
     seed, epoch : where the random streams start; the loop advances `epoch`.
+    stored : features of the clips as they are, where they are kept on disk; otherwise they are computed when asked for.
     """
 
     waveforms: Waveforms
@@ -49,9 +51,11 @@ class Examples(Dataset[Example]):
     augmentation: Augmentation
     seed: int
     epoch: int = 0
+    stored: Windows | None = None
 
     def __post_init__(self) -> None:
         self._kept: dict[int, Features] = {}
+        self.windows = self.stored or Windows(self.waveforms, self.inputs, self.frontend)
 
     def __getitems__(self, rows: Sequence[int]) -> list[Example]:
         """One batch: features (frames, bands) and target of each row."""
@@ -69,10 +73,11 @@ class Examples(Dataset[Example]):
         return self.__getitems__([row])[0]
 
     def plain(self, row: int) -> Features:
-        """Features of one clip without augmentation, for the normaliser: the first window of a longer clip's cover."""
-        with torch.no_grad():
-            waves = np.stack(self.inputs.windows(self.waveforms[row]))
-            return per_channel(lambda features: features.flatten(0, 1), self.frontend(torch.from_numpy(waves)))
+        """Features of one clip without augmentation, for the normaliser: all windows that cover it, joined in time."""
+        windows = self.windows[row]
+        if isinstance(windows[0], tuple):
+            return tuple(torch.cat(channel) for channel in zip(*windows, strict=True))
+        return torch.cat(windows)  # type: ignore[arg-type]
 
     def _features(self, rows: Sequence[int], streams: Sequence[np.random.Generator]) -> list[Features]:
         if not self.augmentation.touches_waveform:
@@ -102,26 +107,8 @@ class Examples(Dataset[Example]):
         if len(waveform) > self.inputs.window:
             return extract(self.frontend, [self.inputs.crop(waveform, rng)])[0]
         if row not in self._kept:
-            self._kept[row] = extract(self.frontend, [self.inputs.fit(waveform)])[0]
+            self._kept[row] = self.windows[row][0]
         return self._kept[row]
-
-
-def extract(frontend: nn.Module, waves: Sequence[np.ndarray]) -> list[Features]:
-    """Features (frames, bands) of each waveform: one call where all have one length, else one call each.
-
-    Clips of different lengths are not padded before the front end, whose frames near the end would feel the padding.
-    """
-    with torch.no_grad():
-        if len({len(wave) for wave in waves}) == 1:
-            return clips_of(frontend(torch.from_numpy(np.stack(waves))))
-        return [clips_of(frontend(torch.from_numpy(np.ascontiguousarray(wave))[None]))[0] for wave in waves]
-
-
-def clips_of(features: Features) -> list[Features]:
-    """(batch, frames, bands) → each clip's own (frames, bands)."""
-    if isinstance(features, tuple):
-        return list(zip(*([clip.clone() for clip in channel] for channel in features), strict=True))
-    return [clip.clone() for clip in features]
 
 
 def frames_of(clip: Features) -> int:

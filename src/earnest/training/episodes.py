@@ -156,7 +156,7 @@ class Support:
         if config.support:
             chosen = [rng.permutation(mine)[: config.support] for mine in chosen]
         self.sizes = [len(mine) for mine in chosen]
-        self.evaluator = Evaluator(examples.waveforms, examples.inputs, examples.frontend, np.concatenate(chosen))
+        self.evaluator = Evaluator(examples.windows, np.concatenate(chosen))
 
     @torch.no_grad()
     def settle(self, network: Embedding, last: nn.Linear) -> None:

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from earnest.training.batches import extract, frames_of, pad, to_device, unless_full
-from earnest.training.inputs import Inputs
-from earnest.training.waveforms import Waveforms
+from earnest.training.batches import frames_of, pad, to_device, unless_full
+from earnest.training.store import Windows
 
 BATCH = 32
 
@@ -20,22 +19,20 @@ class Evaluator:
 
     Parameters
     ----------
-    waveforms, inputs, frontend : where features come from.
+    windows : where features come from.
     rows : the rows that may be asked for.
     combine : how the answers for a clip's windows, (windows, outputs) float64, become one (outputs,); None: their mean.
     """
 
     def __init__(
         self,
-        waveforms: Waveforms,
-        inputs: Inputs,
-        frontend: nn.Module,
+        windows: Windows,
         rows: Sequence[int] | np.ndarray,
         combine: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.rows = [int(row) for row in rows]
         self.combine = combine
-        self._clips = [extract(frontend, inputs.windows(np.asarray(waveforms[row]))) for row in self.rows]
+        self._clips = [windows[row] for row in self.rows]
 
     @torch.no_grad()
     def probabilities(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +21,7 @@ from earnest.errors import AudioError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.table import Table
 
-SAMPLES, SPANS = "waveforms.f32", "waveforms.json"
+SAMPLES, SPANS, VERDICTS = "waveforms.f32", "waveforms.json", "verdicts.json"
 THREADS, SLICE_CLIPS = 2, 32
 Clip = tuple[str, float | None, float | None]
 """A clip's file, and where in it the clip begins and ends in seconds."""
@@ -62,6 +66,42 @@ class Waveforms:
 def write_spans(directory: Path, spans: np.ndarray, sample_rate: int) -> None:
     """Say where in the file each clip lies; `spans` has the shape (clips, 2)."""
     atomic_write_text(directory / SPANS, json.dumps({"sample_rate": sample_rate, "spans": spans.tolist()}))
+
+
+def decode_once(
+    table: Table, sample_rate: int, directory: Path, shared: Path, on_clip: Callable[[str], None] | None = None
+) -> tuple[Table, list[Verdict]]:
+    """The same as `decode`, for several runs that share a folder: the first one decodes, all link to its file."""
+    rows = table.frame.select("id", "audio", "start_s", "end_s").rows()
+    files = [(path, *_facts(path)) for path in dict.fromkeys(row[1] for row in rows)]
+    name = hashlib.sha256(json.dumps([sample_rate, rows, files]).encode()).hexdigest()[:24]
+    place = shared / "audio" / name
+    place.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    with (place / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / VERDICTS).is_file():
+            kept, verdicts = decode(table, sample_rate, place, on_clip)
+            told = {"kept": kept.column("id").to_list(), "verdicts": [verdict.as_dict() for verdict in verdicts]}
+            atomic_write_text(place / VERDICTS, json.dumps(told, ensure_ascii=False))
+    for file in (SAMPLES, SPANS):
+        (directory / file).unlink(missing_ok=True)
+    os.link(place / SAMPLES, directory / SAMPLES)
+    shutil.copyfile(place / SPANS, directory / SPANS)
+    told = json.loads((place / VERDICTS).read_text(encoding="utf-8"))
+    kept_ids = set(told["kept"])
+    rows_kept = [row for row, clip in enumerate(table.column("id").to_list()) if clip in kept_ids]
+    verdicts = [Verdict(**verdict) for verdict in told["verdicts"]]
+    return (table if len(rows_kept) == len(table) else table.rows(np.array(rows_kept, dtype=np.int64))), verdicts
+
+
+def _facts(path: str) -> tuple[int, int]:
+    """Size and time of change of a file; zeros where it is gone, which decoding will say."""
+    try:
+        facts = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return facts.st_size, facts.st_mtime_ns
 
 
 def decode(
