@@ -35,7 +35,8 @@ ORDER = (
 )
 RUNTIME_MAY_IMPORT = {"errors", "files", "audio", "runtime"}
 TORCH_ROOMS = {"augment", "frontends", "models", "tasks", "training", "shipping"}
-TORCH_ROOMS |= {"journey", "pool", "units", "provenance", "insight"}  # which device, which threads; never at the import of `earnest`
+# Which device, which threads, whose features; never at the import of `earnest`.
+TORCH_ROOMS |= {"journey", "pool", "units", "provenance", "insight"}
 FILES = sorted(HOUSE.rglob("*.py"))
 
 
