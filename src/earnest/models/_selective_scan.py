@@ -5,7 +5,8 @@ algorithm 2. For each of `inner` channels a state h of `states` numbers follows
 
     h_t = exp(Δ_t A) · h_{t−1} + Δ_t B_t x_t        y_t = C_t · h_t + D x_t
 
-with Δ, B and C linear in x. Two evaluations with plain tensor operations stand in place of the authors' CUDA kernel:
+with Δ, B and C linear in x, and Δ B, as in the authors' code, for the exact integral. Two evaluations with plain tensor
+operations stand in place of the authors' CUDA kernel:
 
 - `step_by_step` is the recurrence as it is written, one token after the other. On a CPU it is the faster one by far in
   training, since a step's numbers stay in the cache.

@@ -7,13 +7,13 @@ layer to twice 2 · dim, of which one half goes through [depthwise Conv1d k4, Si
 backwards, is gated by SiLU of the other half, and a dense layer back; RMSNorm; dense. The scan is in
 `earnest.models._selective_scan`.
 
-`directions="shared"` is the authors' best form (Fo-Bi): convolution and projections run forwards once and only the
-rates are two; `separate` (Bi-Bi, as in Vision Mamba, arXiv:2401.09417) has two of everything. With 1024 frames × 128
-bands and 527 outputs `base` shared has 92.1 million parameters and `small` separate 25.5 million, as published.
+`directions="shared"` is the form of the authors' base models (Fo-Bi): convolution and projections run forwards once and
+only the rates are two; `separate` (Bi-Bi, as in Vision Mamba, arXiv:2401.09417) has two of everything. With 1024 frames
+× 128 bands and 527 outputs `base` shared has 92.1 million parameters and `small` separate 25.5 million, as published.
 
 Deviations: both forms take the mean of the two directions (the authors' `shared` takes the sum, which the next dense
-layer makes equal), and no layers are dropped at random. Positions are learned for the built number of frames, and no
-other is taken. On a CPU the scan is what takes time: fewer blocks and states (depth 6, states 8) cost about a sixth.
+layer makes equal). Positions are learned for the built number of frames, and no other is taken. On a CPU the scan is
+what takes time: fewer blocks and states (depth 6, states 8) cost about a sixth.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The baseline CNN of FSDnoisy18k: three pre-activated convolutions on log-mel patches of two seconds.
 
 E. Fonseca, M. Plakal, D. P. W. Ellis, F. Font, X. Favory, X. Serra, "Learning Sound Event Classifiers from Web Audio
-with Noisy Labels", arXiv:1901.01189, figure 2 and the authors' code: 3 × [BN, ReLU, Conv 5×5 "same", BN, ReLU] with 24,
+with Noisy Labels", arXiv:1901.01189, and the authors' code: 3 × [BN, ReLU, Conv 5×5 "same", BN, ReLU] with 24,
 48 and 48 filters, the first two followed by MaxPool of 4 frames × 2 bands; flatten, dropout 0.5, dense 64 ReLU, dropout
 0.5, dense. Made for 100 frames (40 ms windows, half overlapping) × 96 bands, where it has 531,624 weights at 20
 outputs, the running means and variances of batch normalisation (386) counted as the authors do. He-normal weights.

@@ -6,7 +6,7 @@ of 64 and a GELU layer of 256 · `heads`; the class token's last state goes to a
 MFCC. Queries, keys and values have no bias.
 
 `heads` 1, 2 and 3 are the paper's KWT-1, KWT-2 and KWT-3: 607,308, 2,394,252 and 5,360,844 parameters with 12 outputs
-(607 K, 2,394 K and 5,361 K in its table 2).
+(607 K, 2,394 K and 5,361 K there).
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """MobileNetV1 of PANNs: depthwise-separable convolutions on log-mel, 4.8 million parameters.
 
-Q. Kong et al., arXiv:1912.10211, section III-C, after A. Howard et al., "MobileNets", arXiv:1704.04861: Conv 3×3 with
-32 channels; 13 separable blocks [depthwise 3×3, BN, ReLU, pointwise, BN, ReLU] with 64, 128↓, 128, 256↓, 256, 512↓,
-512 × 5, 1024↓ and 1024 channels. ↓ and the first convolution halve frames and bands by the mean over 2 × 2 cells in
-front of the normalisation (in place of a stride). Then mean over bands; mean plus maximum over time; dropout 0.5; dense
-1024 ReLU; dense. 4,796,303 parameters with 64 bands and 527 outputs. The input, the common parts and the one deviation
-are told in `earnest.models._panns`. Needs at least 32 bands.
+Q. Kong et al., arXiv:1912.10211, and the authors' code, after A. Howard et al., "MobileNets", arXiv:1704.04861: Conv
+3×3 with 32 channels; 13 separable blocks [depthwise 3×3, BN, ReLU, pointwise, BN, ReLU] with 64, 128↓, 128, 256↓, 256,
+512↓, 512 × 5, 1024↓ and 1024 channels. ↓ and the first convolution halve frames and bands by the mean over 2 × 2 cells
+in front of the normalisation (in place of a stride). Then mean over bands; mean plus maximum over time; dropout 0.5;
+dense 1024 ReLU; dense. 4,796,303 parameters with 64 bands and 527 outputs. The input, the common parts and the one
+deviation are told in `earnest.models._panns`. Needs at least 32 bands.
 """
 
 from __future__ import annotations
