@@ -15,11 +15,10 @@ from torch import nn
 
 from earnest import frontends, models, registry
 from earnest.errors import RecipeError
-from earnest.frontends import FrontEnd
+from earnest.frontends import FrontEnd, per_channel
 from earnest.recipe import Clips, Part
 from earnest.shipping.onnx import export_onnx
 from earnest.shipping.parity import check_parity
-from earnest.training.batches import clips_of
 from earnest.training.inputs import Inputs
 from earnest.training.pipeline import Pipeline, normaliser_for
 
@@ -90,6 +89,8 @@ def pairs() -> list[object]:
     """All of them; by default each front end with one model and each model with one front end (or the one it needs)."""
     found = []
     for frontend in registry.names("frontends"):
+        if not registry.load("frontends", frontend).FrontEnd.exportable:
+            continue
         for model in registry.names("models"):
             partner = "statistics" if models.is_estimator(model) else frontend_of(model).name
             marks = () if model == "ds_cnn" or frontend == partner else (pytest.mark.slow,)
@@ -106,7 +107,7 @@ def build_pipeline(frontend_name: str, model_name: str, inputs: Inputs, frontend
     normaliser = normaliser_for(frontend.bands)
     with torch.no_grad():
         features = [frontend(torch.from_numpy(inputs.fit(clip[: inputs.window]))[None]) for clip in clips()]
-        normaliser.fit(clips_of(clip)[0] for clip in features)
+        normaliser.fit(per_channel(lambda channel: channel[0], clip) for clip in features)
         spread = Spread(model.eval(), [normaliser(clip) for clip in features])
     return Pipeline(frontend, normaliser, spread).eval()
 

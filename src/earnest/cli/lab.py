@@ -196,7 +196,8 @@ def print_run(scores: dict[str, Any], *, hint: bool = True) -> None:
     for name, place in (("report", directory / "report.html"), ("bundle", directory / "bundle")):
         if place.exists():
             typer.echo(f"{name}: {place}")
-    next_step(f"earnest predict {directory / 'bundle'} FILE", quiet=not hint)
+    if (directory / "bundle").exists():
+        next_step(f"earnest predict {directory / 'bundle'} FILE", quiet=not hint)
 
 
 def _scores(directory: Path) -> dict[str, Any]:

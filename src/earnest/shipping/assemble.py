@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest import frontends
-from earnest.errors import DataError, did_you_mean
+from earnest.errors import BundleError, DataError, did_you_mean
 from earnest.recipe import Recipe
 from earnest.reporting.wording import score_text
 from earnest.shipping.bundle import write_bundle
@@ -55,9 +55,18 @@ def assemble_bundle(
     Returns
     -------
     The bundle's directory.
+
+    Raises
+    ------
+    BundleError : the front end cannot be exported.
     """
     chosen = choose_fold(scores, fold)
     frontend = frontends.build(recipe.frontend, recipe.sample_rate)
+    if not frontend.exportable:
+        raise BundleError(
+            f"the front end {recipe.frontend.name} cannot be part of an exported model, so this run has none to ship.",
+            "Run the recipe with a front end that is computed here, such as statistics.",
+        )
     inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
     overall = {key: scores[key] for key in ("score", "interval", "n_clips", "n_groups", "group", "interval_method")}
     overall["n_clips"] = scores.get("n_units", scores["n_clips"])
