@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from earnest import augment, corpora, frontends, leaks, levels, models, segments, splits, tasks
+from earnest import augment, corpora, frontends, insight, leaks, levels, models, segments, splits, tasks
 from earnest.errors import BundleError, DataError, LeakError, RecipeError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.grouping import connected_groups
@@ -111,6 +111,7 @@ def run(
 
         progress.stage("bundle and report")
         ship(directory, recipe, prepared, scores, progress)
+        insight.write(directory, recipe, prepared.table, prepared.task, prepared.column, prepared.cache, scores)
         atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
         write_report(directory)
         shutil.rmtree(prepared.cache, ignore_errors=True)
@@ -181,7 +182,10 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, shared: Path | N
     table = corpora.open_table(recipe.corpus, pattern=recipe.pattern, data=data)
     task = tasks.find(recipe.task)
     column = tasks.column_of(task, recipe.target, table)
+    whole, table = table, table.with_target(column) if table.has(column) else table
     task.labels(table, column)  # fail before decoding
+    if len(table) < len(whole):
+        progress.note(f"{len(whole) - len(table)} of {len(whole)} clips have no {column} and are left out.")
 
     progress.stage("decoding", len(table))
     cache = directory / "cache"
@@ -191,7 +195,11 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, shared: Path | N
         table, verdicts = decode_once(table, recipe.sample_rate, cache, shared, progress.step)
         share_features(cache, shared)
     quarantine = [verdict.as_dict() for verdict in verdicts]
-    quarantine += [{"path": bad.row, "status": "rejected", "reason": bad.reason} for bad in table.bad_rows]
+    faulty = set(whole.bad_rows)
+    quarantine += [
+        {"path": bad.row, "status": "rejected" if bad in faulty else "left out", "reason": bad.reason}
+        for bad in table.bad_rows
+    ]
     lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in quarantine)
     atomic_write_text(directory / "quarantine.jsonl", lines)
     if not len(table):

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from earnest.comparison import compare_runs
 from earnest.errors import DataError, did_you_mean
 from earnest.reporting.rundir import read_run
+from earnest.reporting.wording import PLAIN_METRICS
 from earnest.scoring import tables
 from earnest.scoring.paired import holm
 from earnest.scoring.tables import Column
@@ -25,7 +26,7 @@ PRECISIONS = ("fp32", "fp16", "bf16", "fp8_e5m2", "fp8_e4m3")
 PERCENTS = ("score", "twin", "accuracy", "uar", "macro_f1", "train", "validation", *PRECISIONS)
 TITLES = {"uar": "UAR", "macro_f1": "macro F1", "twin": "leaky twin (void)", "train": "training rows"}
 STANDARD = ("corpus", "protocol", "accuracy", "uar", "macro_f1", "clips", "groups", "parameters", "twin")
-OF_A_GRID = ("score", *PRECISIONS, "twin", "parameters", "seconds")
+OF_A_GRID = ("score", *PRECISIONS, "twin", "clips", "parameters", "seconds")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def _seeds(run: Run) -> str | None:
     return f"{100 * seeds['mean']:.1f} ± {100 * seeds['sd']:.1f} ({seeds['n']})"
 
 
+def _train_validation(run: Run) -> str | None:
+    values = [_fold_mean(key)(run) for key in ("train", "validation")]
+    return None if None in values else "[" + ", ".join(f"{100 * value:.1f}" for value in values) + "]"
+
+
 VALUES: Mapping[str, Any] = {
     "run": lambda run: run.path.name,
     "score": lambda run: _with_interval(run.scores),
@@ -106,6 +112,7 @@ VALUES: Mapping[str, Any] = {
     "seeds": _seeds,
     "train": _fold_mean("train"),
     "validation": _fold_mean("validation"),
+    "train_validation": _train_validation,
     "date": _day,
     **{name: _precision(name) for name in PRECISIONS},
 }
@@ -162,16 +169,17 @@ def tabulate(
     titled = [text.split("=", 1) if "=" in text else [_title(text), text] for text in map(str, wanted)]
     keys = {key for _, key in titled}
     rows = [{key: run.value(key) for key in keys} | _standing(run) for run in runs]
-    for key in keys:
+    known = {*VALUES, *(axis for run in runs for axis in run.coordinates), *runs[0].recipe}
+    for key in keys - known:
         if columns and all(row[key] is None for row in rows):
-            known = {*VALUES, *(axis for run in runs for axis in run.coordinates), *runs[0].recipe}
             raise DataError(f"no run has a column {key!r}.", did_you_mean(key, known))
     for row, alike in zip(rows, not_worse_than_the_best(runs), strict=True):
         row["alike"] = alike
-    shown = [_column(key, title, rows) for title, key in titled if any(row[key] is not None for row in rows)]
+    plain = any(run.scores.get("primary") in PLAIN_METRICS for run in runs)
+    shown = [_column(key, title, rows, plain) for title, key in titled if any(row[key] is not None for row in rows)]
     if spread:
         return _spread(runs, rows, shown, spread)
-    if columns is None and "twin" not in asked.get("columns", ()) and not runs[0].coordinates:
+    if columns is None and not all(run.coordinates for run in runs):
         rows = [line for run, row in zip(runs, rows, strict=True) for line in _with_twin(run, row)]
         shown = [column for column in shown if column.key != "twin"]
     return rows, shown
@@ -179,10 +187,10 @@ def tabulate(
 
 def _usual(runs: Sequence[Run]) -> list[str]:
     axes = list(dict.fromkeys(axis for run in runs for axis in run.coordinates))
-    if axes:
+    if all(run.coordinates for run in runs):
         return [*axes, *OF_A_GRID]
     others = [key for run in runs for key in [run.scores.get("primary")] if key and key not in STANDARD]
-    return ["run", *STANDARD[:2], *dict.fromkeys(map(str, others)), *STANDARD[2:]]
+    return ["run", *axes, *STANDARD[:2], *dict.fromkeys(map(str, others)), *STANDARD[2:]]
 
 
 def _standing(run: Run) -> dict[str, Any]:
@@ -207,10 +215,11 @@ def _with_twin(run: Run, row: dict[str, Any]) -> list[dict[str, Any]]:
     return [row, {**values, "run": f"{other.path.parent.name}, leaky twin", "void": "groups ignored"}]
 
 
-def _column(key: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Column:
-    best = None if key in ("twin", "train", "validation") else "high"
+def _column(key: str, title: str, rows: Sequence[Mapping[str, Any]], plain: bool) -> Column:
+    """How a column is written: fractions in per cent, or where a run's primary metric is none, `plain` numbers."""
     if key in PERCENTS:
-        return Column(key, title, "percent", best)  # type: ignore[arg-type]
+        best: Literal["high"] | None = None if key in ("twin", "train", "validation") else "high"
+        return Column(key, title, "number", best, 3) if plain else Column(key, title, "percent", best)
     (column,) = tables.guess_columns([{key: row[key]} for row in rows if row[key] is not None])
     return Column(key, title, column.kind, column.best, column.digits)
 
@@ -230,7 +239,7 @@ def _spread(
     for run, row in zip(runs, rows, strict=True):
         place = (row["corpus"], *(name for key, name in run.coordinates.items() if key != axis))
         line = merged.setdefault(place, {"corpus": row["corpus"], **dict(run.coordinates)})
-        line[f"{axis}={run.coordinates.get(axis)}"] = run.value("score")
+        line[f"{axis}={run.coordinates.get(axis)}"] = row.get("score", run.value("score"))
     others = [column for column in shown if column.key in runs[0].coordinates and column.key != axis]
     return list(merged.values()), [*others, *(Column(f"{axis}={p}", p, "percent", "high") for p in points)]
 
