@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from earnest import augment, frontends, models, tasks
+from earnest import augment, frontends, insight, models, tasks
 from earnest.errors import CheckpointError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.frontends import FrontEnd
@@ -164,6 +164,8 @@ def _work(unit: Unit) -> dict[str, Any]:
     record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     if unit.ship and frontend.exportable:
         record["parity"] = _export(unit, Pipeline(frontend, normaliser, model), inputs, waveforms, scores, task)
+    if unit.ship:
+        insight.keep(unit.directory, normaliser, model, examples, unit.test, scores, task)
     return record
 
 

@@ -56,6 +56,16 @@ def test_scores_hold_what_others_rely_on(scored):
     assert "LEAKY" in scores["twin"]["protocol"]
 
 
+def test_a_run_keeps_what_its_report_shows_of_sound_and_model(scored):
+    out, _ = scored
+    assert {path.name for path in (out / "insight").iterdir()} >= {"conditions.json", "mel.npz", "saliency.npz"}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert '<section id="mel"' in page
+    assert '<section id="saliency"' in page
+    assert not (out / "twin" / "insight").exists()
+    assert not list(out.glob("twin/fold-*/insight.npz"))
+
+
 def test_every_clip_is_predicted_once_per_seed_by_a_model_that_never_heard_its_speaker(scored):
     out, scores = scored
     predictions = pl.read_parquet(out / "predictions.parquet")

@@ -21,7 +21,6 @@ from torch.nn import functional
 from earnest.tasks import Task
 from earnest.training.batches import Examples
 from earnest.training.pipeline import AnyNormaliser
-from earnest.training.store import extract
 
 PER_FOLD, SHOWN = 2, 3  # wrong answers, and as many right ones
 SMALLEST = 8  # frames and bands of features that can be looked at as a picture
@@ -91,7 +90,7 @@ def look(
     None where the outputs do not depend on the features by a derivative, as those of trees do not.
     """
     windows = examples.inputs.windows(np.asarray(examples.waveforms[row]))
-    clips = extract(examples.frontend, windows)
+    clips = examples.windows[row]
 
     def probability(batch: torch.Tensor) -> torch.Tensor:
         return task.probabilities(model(batch, None))[:, answer]

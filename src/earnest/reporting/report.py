@@ -71,7 +71,7 @@ def render(run: RunFiles) -> str:
 
 
 def _sections(run: RunFiles) -> list[Section | None]:
-    from earnest.reporting import by_level, details, evidence, outputs, sections
+    from earnest.reporting import by_level, details, evidence, insights, outputs, pictures, sections
     from earnest.reporting.tally import at_level
 
     run = at_level(run)
@@ -81,16 +81,21 @@ def _sections(run: RunFiles) -> list[Section | None]:
         by_level.by_level(run),
         sections.classes(run),
         sections.folds(run),
+        insights.precisions(run),
         sections.learning(run),
         details.confusions(run),
         details.groups(run),
+        insights.conditions(run),
         outputs.rates(run),
         outputs.tags(run),
         outputs.values(run),
         outputs.errors(run),
         details.calibration(run),
+        pictures.mel(run),
+        insights.embedding_map(run),
         evidence.leak_audit(run),
         details.mistakes(run),
+        pictures.saliency(run),
         evidence.quarantine(run),
         evidence.shipped(run),
         evidence.environment(run),

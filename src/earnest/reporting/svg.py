@@ -95,8 +95,16 @@ def text(x: float, y: float, words: str, class_: str = "", anchor: str = "start"
 
 def path(points: Iterable[tuple[float, float]], class_: str) -> Markup:
     """A line through points given in pixels."""
-    drawn = " ".join(f"{_plain(x)},{_plain(y)}" for x, y in points)
-    return element("polyline", points=drawn, class_=class_)
+    return element("polyline", points=_places(points), class_=class_)
+
+
+def polygon(points: Iterable[tuple[float, float]], class_: str) -> Markup:
+    """A filled shape between points given in pixels."""
+    return element("polygon", points=_places(points), class_=class_)
+
+
+def _places(points: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{_plain(x)},{_plain(y)}" for x, y in points)
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:

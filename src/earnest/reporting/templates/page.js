@@ -37,3 +37,24 @@ for (const table of document.querySelectorAll("[data-matrix]")) {
     });
   }));
 }
+// A picture of a clip, or its point in a map, plays it where the page holds its sound.
+const sounds = new Map([...document.querySelectorAll("audio[data-clip]")].map((sound) => [sound.dataset.clip, sound]));
+for (const part of document.querySelectorAll("[data-play]")) {
+  const sound = sounds.get(part.dataset.play);
+  if (!sound) continue;
+  const play = () => {
+    if (!sound.paused) { sound.pause(); return; }
+    sound.currentTime = 0;
+    sound.play();
+  };
+  part.classList.add("plays");
+  part.tabIndex = 0;
+  part.addEventListener("click", play);
+  part.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    play();
+  });
+  sound.addEventListener("play", () => part.classList.add("playing"));
+  sound.addEventListener("pause", () => part.classList.remove("playing"));
+}

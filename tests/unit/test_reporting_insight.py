@@ -1,0 +1,139 @@
+"""The report's charts of sound, embeddings, conditions and precision: drawn from what a run has stored."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from reporting_run import write_run
+
+from earnest.errors import DataError
+from earnest.insight import mel, save
+from earnest.reporting import insights, pictures, png
+from earnest.reporting.report import write_report
+from earnest.reporting.rundir import read_run
+from earnest.training.waveforms import Waveforms
+
+LABELS = ("angry", "neutral", "<sad>")
+
+
+def decoded(address: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+
+
+def test_a_picture_is_a_png_of_the_palettes_colours() -> None:
+    image = decoded(png.picture([[0.0, 1.0], [2.0, float("nan")]], 0, 1, png.LOUDNESS)).convert("RGB")
+    assert image.size == (2, 2)
+    first, last = (tuple(int(part) for part in png.LOUDNESS[place, :3]) for place in (0, -1))
+    assert [image.getpixel(place) for place in ((0, 0), (1, 0), (0, 1), (1, 1))] == [first, last, last, first]
+
+
+def test_heat_is_clear_as_glass_where_there_is_nothing() -> None:
+    image = decoded(png.picture([[0.0, 1.0]], 0, 1, png.HEAT)).convert("RGBA")
+    assert [image.getpixel((place, 0))[3] for place in (0, 1)] == [0, 217]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up run with everything that a run keeps to be looked at."""
+    root = write_run(
+        tmp_path_factory.mktemp("run"),
+        labels=LABELS,
+        speakers=3,
+        takes=3,
+        epochs=2,
+        changes={"precisions": {"fp16": {"score": 0.8, "interval": [0.7, 0.9], "difference": -0.012}}},
+    )
+    place = root / "insight"
+    rng = np.random.default_rng(0)
+    table = read_run(root).table
+    assert table is not None
+    ids, classes = table["id"].to_list(), [LABELS.index(label) for label in table["label"].to_list()]
+    starts = np.arange(len(ids)) * 2000
+    waveforms = Waveforms(
+        rng.normal(size=2000 * len(ids)).astype(np.float32), np.stack([starts, starts + 2000], 1), 8000
+    )
+    speakers = table["speaker"].to_numpy()
+    facts, arrays = mel.portraits(waveforms, np.array(classes), LABELS, speakers, ids)
+    save(place / "mel.npz", facts | {"group": "speaker"}, arrays)
+    clip = {"id": ids[0], "fold": "1", "label": "angry", "answer": "<sad>", "confidence": 0.9, "drop": 0.3}
+    looks = {"features_0": np.full((40, 20), 128, np.uint8), "gradient_0": np.eye(40, 20, dtype=np.uint8) * 255}
+    save(
+        place / "saliency.npz", {"clips": [clip | {"seconds": 0.25}]}, looks | {"occlusion_0": rng.normal(size=(10, 6))}
+    )
+    points = [
+        {"id": one, "x": float(x), "y": 1.0, "label": "angry", "prediction": "<sad>"} for x, one in enumerate(ids)
+    ]
+    chart = {"fold": "1", "points": points, "total": len(ids), "perplexity": 8.7}
+    (place / "map.json").write_text(json.dumps(chart))
+    values: list[dict[str, Any]] = [
+        {"value": "loud", "score": 0.7, "interval": [0.6, 0.8], "n": 9, "groups": 3},
+        {"value": "<soft>", "score": None, "interval": None, "n": 1, "groups": 1, "reason": "one class only"},
+    ]
+    (place / "conditions.json").write_text(json.dumps({"conditions": [{"name": "intensity", "values": values}]}))
+    return root
+
+
+def test_the_page_shows_them_all_and_stays_small(run: Path) -> None:
+    page = write_report(run).read_text(encoding="utf-8")
+    sections = re.findall(r'<section id="([\w-]+)"', page)
+    assert [name for name in sections if name in ("precisions", "conditions", "mel", "map", "saliency")] == [
+        "precisions",
+        "conditions",
+        "mel",
+        "map",
+        "saliency",
+    ]
+    assert "<sad>" not in page
+    assert "<soft>" not in page
+    assert "Mel per emotion" in page
+    assert "−1.2 points" in page
+    assert "largest drop 30.0 points" in page
+    assert len(page) < 1_000_000
+
+
+def test_pictures_play_the_clips_whose_sound_the_page_holds(run: Path) -> None:
+    page = write_report(run).read_text(encoding="utf-8")
+    sounds = set(re.findall(r'data-clip="([^"]+)"', page))
+    medoids = {
+        clip for row in pictures.mel(read_run(run)).data["rows"] for clip in [one["clip"] for one in row["medoids"]]
+    }  # type: ignore[union-attr]
+    assert medoids <= sounds
+    assert medoids <= set(re.findall(r'data-play="([^"]+)"', page))
+
+
+def test_every_figure_is_well_formed(run: Path) -> None:
+    files = read_run(run)
+    section = pictures.mel(files), insights.embedding_map(files), pictures.saliency(files)
+    assert all(section)
+    drawn = [row["band"] for row in section[0].data["rows"]]  # type: ignore[union-attr]
+    drawn += [section[1].data["figure"], section[2].data["cards"][0]["pictures"][0][1]]  # type: ignore[union-attr]
+    for figure in drawn:
+        root = ElementTree.fromstring(figure)
+        assert root.get("aria-label")
+        assert "nan" not in ElementTree.tostring(root, encoding="unicode").lower()
+
+
+def test_more_classes_than_colours_and_shapes_are_grey() -> None:
+    points = [{"id": str(n), "x": n, "y": -n, "label": str(n), "prediction": str(n)} for n in range(30)]
+    figure = insights.places(points, {str(n): insights._mark(n) for n in range(30)})
+    assert figure.count("spot none") == 6
+    assert figure.count("<rect") == 8
+    assert figure.count("<polygon") == 8
+
+
+def test_damaged_pictures_are_named(run: Path, tmp_path: Path) -> None:
+    place = tmp_path / "insight"
+    place.mkdir()
+    (tmp_path / "scores.json").write_text("{}")
+    (place / "mel.npz").write_bytes(b"half a file")
+    with pytest.raises(DataError, match=r"mel\.npz is damaged"):
+        pictures.mel(read_run(tmp_path))
