@@ -131,15 +131,8 @@ def train(
             progress.best_score, progress.best_epoch, progress.waited = result.score, progress.epoch, 0
             if recipe.patience:
                 learner.best = {key: value.detach().clone() for key, value in learner.judged.state_dict().items()}
-        record = {
-            "epoch": progress.epoch,
-            "epochs": recipe.epochs,
-            "train_loss": mean,
-            "validation_loss": result.loss if result else None,
-            "validation_score": result.score if result else None,
-            "learning_rate": learner.schedule.rate(progress.epoch * len(epochs) - 1),
-            "seconds": round(time.monotonic() - started, 3),
-        } | loss.remarks()
+        rate = learner.schedule.rate(progress.epoch * len(epochs) - 1)
+        record = epoch_record(progress.epoch, recipe.epochs, mean, result, rate, started) | loss.remarks()
         log(record | {"gap": gap(record["train_loss"], record["validation_loss"])})
         if time.monotonic() - saved >= recipe.checkpoint_s:
             remember(history, progress, learner)
@@ -223,6 +216,21 @@ def diverged(where: str, epoch: int, recipe: Training) -> TrainingError:
         "grew beyond all bounds, and nothing of this epoch was kept.",
         f"Against it: {'; '.join(remedies)}.",
     )
+
+
+def epoch_record(
+    epoch: int, epochs: int, loss: float, result: Validation | None, rate: float, started: float
+) -> dict[str, Any]:
+    """What the log says of an epoch."""
+    return {
+        "epoch": epoch,
+        "epochs": epochs,
+        "train_loss": loss,
+        "validation_loss": result.loss if result else None,
+        "validation_score": result.score if result else None,
+        "learning_rate": rate,
+        "seconds": round(time.monotonic() - started, 3),
+    }
 
 
 def gap(train_loss: float, validation_loss: float | None) -> float | None:
