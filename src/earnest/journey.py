@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from earnest import augment, corpora, frontends, insight, leaks, levels, models, segments, splits, tasks
+from earnest import augment, corpora, frontends, insight, leaks, levels, models, search, segments, splits, tasks
 from earnest.errors import BundleError, DataError, LeakError, RecipeError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.grouping import connected_groups
@@ -143,6 +143,7 @@ def check_parts(recipe: Recipe) -> None:
     """
     tasks.check(tasks.find(recipe.task), recipe)
     levels.check_recipe(recipe)
+    search.check(recipe)
     augment.build(recipe.augment, recipe.sample_rate)
     frontend = frontends.build(recipe.frontend, recipe.sample_rate)
     window = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples).window
@@ -160,6 +161,8 @@ def check_parts(recipe: Recipe) -> None:
             )
         if recipe.twin == "carry-over":
             raise RecipeError(f"twin=carry-over carries a network's weights; {name} has none.", "Set twin=true.")
+        if recipe.search:
+            raise RecipeError(f"search tries networks; {name} chooses its numbers itself.", "Leave search out.")
         return
     lessons.check(recipe, tasks.find(recipe.task), models.build(recipe.model, frames, frontend.bands, 2))
     if models.needs_fixed_input(name) and recipe.clips.short == "keep":

@@ -171,6 +171,22 @@ class Start(Strict):
         return {"run": value} if isinstance(value, str) else value
 
 
+class Range(Strict):
+    """Numbers from `low` to `high`, on a logarithmic scale with `log`, whole ones with `whole`."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+
+class Search(Strict):
+    """What is tried on each fold's validation groups (`search`): keys of the recipe, with a range or a list each."""
+
+    trials: int = Field(20, ge=1)
+    space: dict[str, Range | tuple[Any, ...]] = Field(min_length=1)
+
+
 class Recipe(Strict):
     """Everything that decides a run's result, and nothing else.
 
@@ -200,6 +216,7 @@ class Recipe(Strict):
     primary: str | None = None
     level: Literal["clip", "recording", "subject"] | None = None
     combine: Literal["mean", "majority", "geometric"] = Field("mean", exclude_if=lambda rule: rule == "mean")
+    search: Search | None = None
     precisions: tuple[Literal["fp16", "bf16", "fp8_e5m2", "fp8_e4m3"], ...] = Field(
         (), exclude_if=lambda kinds: not kinds
     )
@@ -299,14 +316,14 @@ def expand(values: Mapping[str, Any], where: str = "recipe") -> list[Cell]:
         cell = base
         for _, settings in combination:
             for key, value in settings.items():
-                cell = _set(cell, key, value)
+                cell = with_value(cell, key, value)
         coordinates = {str(axis): name for axis, (name, _) in zip(grid, combination, strict=True)}
         skip = None
         for at, settings, reason in exceptions:
             if at.items() <= coordinates.items():
                 skip = skip or reason
                 for key, value in settings.items():
-                    cell = _set(cell, key, value)
+                    cell = with_value(cell, key, value)
         cells.append(Cell(coordinates, cell, skip))
     return cells
 
@@ -371,7 +388,7 @@ def apply(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]
             value = text if key in ("corpus", "pattern") else yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"override {override!r}: the value is not valid YAML: {error}") from error
-        result = _set(result, key.strip(), value)
+        result = with_value(result, key.strip(), value)
     return result
 
 
@@ -392,7 +409,7 @@ def configure(config: type[Config], options: Mapping[str, Any], where: str) -> C
         raise RecipeError(f"{where}: {_explain(error, None)}") from error
 
 
-def _set(values: Mapping[str, Any], dotted: str, value: Any) -> dict[str, Any]:
+def with_value(values: Mapping[str, Any], dotted: str, value: Any) -> dict[str, Any]:
     """A copy of nested mappings with one dotted key set; a part given by its name alone becomes a mapping."""
     key, _, rest = dotted.partition(".")
     copy = dict(values)
@@ -404,7 +421,7 @@ def _set(values: Mapping[str, Any], dotted: str, value: Any) -> dict[str, Any]:
         inner = {"name": inner}
     if not isinstance(inner, Mapping):
         raise RecipeError(f"cannot set {dotted!r}: {key!r} holds {inner!r}, which has no keys.")
-    copy[key] = _set(inner, rest, value)
+    copy[key] = with_value(inner, rest, value)
     return copy
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from earnest import augment, frontends, insight, models, tasks
+from earnest import augment, frontends, insight, models, search, tasks
 from earnest.errors import CheckpointError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.frontends import FrontEnd
@@ -128,31 +128,55 @@ def finished(unit: Unit) -> dict[str, Any] | None:
     return record if same and record.get("predictions_sha256") == digest else None
 
 
-def _work(unit: Unit) -> dict[str, Any]:
-    recipe = unit.recipe
-    torch.set_num_threads(recipe.training.threads)
-    waveforms = Waveforms.open(unit.cache)
-    targets = np.load(unit.cache / "targets.npy")
-    task = tasks.find(recipe.task).fitted(targets[list(unit.training)])
-    frontend = frontends.build(recipe.frontend, recipe.sample_rate)
-    inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
-    augmentation = augment.build(recipe.augment, recipe.sample_rate)
-    windows = Windows(waveforms, inputs, frontend, unit.cache / store.PLACE, unit.cache)
-    examples = Examples(waveforms, targets, frontend, inputs, augmentation, derive(unit.seed), stored=windows)
-    normaliser = normaliser_for(frontend.bands)
-    normaliser.fit(examples.plain(row) for row in unit.training)
+@dataclass(frozen=True)
+class Bench:
+    """What a unit's recipe makes of its rows: all that training and scoring work with."""
 
-    trained = _reload(unit, frontend, inputs)
+    task: tasks.Task
+    frontend: FrontEnd
+    inputs: Inputs
+    examples: Examples
+    normaliser: AnyNormaliser
+
+    @classmethod
+    def of(cls, unit: Unit) -> Bench:
+        """Build front end, examples and the normaliser of the training rows."""
+        recipe = unit.recipe
+        waveforms = Waveforms.open(unit.cache)
+        targets = np.load(unit.cache / "targets.npy")
+        frontend = frontends.build(recipe.frontend, recipe.sample_rate)
+        inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
+        augmentation = augment.build(recipe.augment, recipe.sample_rate)
+        windows = Windows(waveforms, inputs, frontend, unit.cache / store.PLACE, unit.cache)
+        examples = Examples(waveforms, targets, frontend, inputs, augmentation, derive(unit.seed), stored=windows)
+        normaliser = normaliser_for(frontend.bands)
+        normaliser.fit(examples.plain(row) for row in unit.training)
+        task = tasks.find(recipe.task).fitted(targets[list(unit.training)])
+        return cls(task, frontend, inputs, examples, normaliser)
+
+
+def _work(unit: Unit) -> dict[str, Any]:
+    torch.set_num_threads(unit.recipe.training.threads)
+    bench = Bench.of(unit)
+    searched: dict[str, Any] = {}
+    if unit.recipe.search:
+        chosen, searched = search.best(
+            unit.recipe, unit.directory / "search", derive(unit.seed), partial(_try, unit, bench)
+        )
+        unit = replace(unit, recipe=chosen)
+    recipe, task, examples = unit.recipe, bench.task, bench.examples
+
+    trained = _reload(unit, bench.frontend, bench.inputs)
     if trained:
         model, record = trained
     elif models.is_estimator(recipe.model.name):
-        model, record = _fit_estimator(unit, examples, normaliser)
+        model, record = _fit_estimator(unit, examples, bench.normaliser)
     else:
-        model, record = _train_network(unit, examples, normaliser, task)
+        model, record = _train_network(unit, examples, bench.normaliser, task)
+    network = Normalised(bench.normaliser, model)
     if not trained:
-        checkpoints.save(unit.directory / "checkpoint", "final", Normalised(normaliser, model).state_dict(), record)
+        checkpoints.save(unit.directory / "checkpoint", "final", network.state_dict(), record)
 
-    network = Normalised(normaliser, model)
     judge = Evaluator(examples.windows, unit.test, rule_of(recipe, task))
     scores, _ = judge.probabilities(network, task.probabilities)
     for precision in recipe.precisions:
@@ -162,11 +186,21 @@ def _work(unit: Unit) -> dict[str, Any]:
         np.save(path, scores)
         record["predictions_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-    if unit.ship and frontend.exportable:
-        record["parity"] = _export(unit, Pipeline(frontend, normaliser, model), inputs, waveforms, scores, task)
+    record |= {"search": searched} if searched else {}
+    if unit.ship and bench.frontend.exportable:
+        pipeline = Pipeline(bench.frontend, bench.normaliser, model)
+        record["parity"] = _export(unit, pipeline, bench.inputs, examples.waveforms, scores, task)
     if unit.ship:
-        insight.keep(unit.directory, normaliser, model, examples, unit.test, scores, task)
+        insight.keep(unit.directory, bench.normaliser, model, examples, unit.test, scores, task)
     return record
+
+
+def _try(unit: Unit, bench: Bench, recipe: Recipe, place: Path) -> float:
+    """The validation score of one trial of a search; its weights are not kept."""
+    trial = replace(unit, recipe=recipe, directory=place)
+    _, record = _train_network(trial, bench.examples, bench.normaliser, bench.task)
+    shutil.rmtree(place / "checkpoint", ignore_errors=True)
+    return float(record["validation"])
 
 
 def _reload(unit: Unit, frontend: FrontEnd, inputs: Inputs) -> tuple[nn.Module, dict[str, Any]] | None:

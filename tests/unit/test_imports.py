@@ -25,7 +25,7 @@ ORDER = (
     {"tasks"},
     {"training"},
     {"reporting", "shipping"},
-    {"provenance", "units", "results", "comparison", "segments", "levels", "pool", "insight"},
+    {"search", "provenance", "units", "results", "comparison", "segments", "levels", "pool", "insight"},
     {"tabulation"},
     {"journey"},
     {"grid"},
