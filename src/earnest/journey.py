@@ -97,6 +97,7 @@ def run(
 
         prepared = prepare(recipe, directory, data, shared, progress)
         folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
+        folds = segments.without_silence(folds, prepared.table, prepared.cache)
         folds, audit = check_leaks(recipe, prepared, lessons.said(folds, recipe), directory, progress)
         scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
         scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
@@ -395,6 +396,7 @@ def run_twin(
         folds = replace(folds, protocol=f"{folds.protocol}, {how}", leaky=True)
     else:
         folds = splits.twin_of(prepared.table, grouping(recipe, prepared), prepared.column)
+        folds = segments.without_silence(folds, prepared.table, prepared.cache)
     place = directory / "twin"
     place.mkdir(exist_ok=True)
     scores = run_folds(recipe, prepared, folds, place, jobs, progress, ship=False, carried=carried)

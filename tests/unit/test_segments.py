@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from earnest.errors import RecipeError
 from earnest.recipe import Clips, Split
-from earnest.segments import scattered, segment
+from earnest.segments import scattered, segment, without_silence
 from earnest.splits import make_folds, twin_of
 from earnest.table import Table
 from earnest.training.inputs import Inputs
@@ -228,6 +228,20 @@ def test_pieces_of_a_recording_stay_on_one_side_and_scatter_in_the_twin(tmp_path
     leaky = make_folds(pieces, Split(name="random", folds=2))
     assert leaky.leaky
     assert "LEAKY" in leaky.protocol
+
+
+def test_silent_pieces_are_tested_but_not_trained_on(tmp_path: Path) -> None:
+    pieces, _ = cut(tmp_path, "cut-all", [40] * 4, label=["a", "b"] * 2)
+    samples = np.fromfile(tmp_path / SAMPLES, np.float32)
+    samples[10:20] = 0.0  # r0#2
+    samples[40:49] = 0.0  # all but the last sample of r1#1
+    samples.tofile(tmp_path / SAMPLES)
+    before = make_folds(pieces, Split(name="group-k-fold", folds=2, validation=0.0))
+    after = without_silence(before, pieces, tmp_path)
+    for was, now in zip(before.folds, after.folds, strict=True):
+        assert now.train.tolist() == [row for row in was.train if row != 1]
+        assert now.test.tolist() == was.test.tolist()
+    assert after.notes[-1] == "1 of 16 pieces are digital silence; they are tested, but not trained on."
 
 
 def test_the_same_recordings_give_the_same_pieces(tmp_path: Path) -> None:
