@@ -13,6 +13,7 @@ from tiny_bundle import make_bundle
 from earnest.errors import BundleError
 from earnest.runtime import Bundle, Predictor
 from earnest.runtime.combine import combine
+from earnest.shipping.bundle import write_bundle
 
 
 def sound(samples: int) -> np.ndarray:
@@ -58,6 +59,16 @@ def test_unknown_rules_are_refused(tmp_path: Path, key: str, wrong: str) -> None
     manifest.write_text(json.dumps(values | {key: wrong}), encoding="utf-8")
     with pytest.raises(BundleError, match=f"'{key}' must be one of"):
         Bundle.open(manifest)
+
+
+def test_older_readers_are_told_of_what_they_would_get_wrong(tmp_path: Path) -> None:
+    plain = make_bundle(tmp_path)
+    values = json.loads((plain / "bundle.json").read_text(encoding="utf-8"))
+    assert values["format"] == 1
+    facts = {key: value for key, value in values.items() if key not in ("format", "earnest", "files")}
+    cut = write_bundle(tmp_path / "cut", model_file=plain / "model.onnx", **facts | {"segments": "cut-all"})
+    assert json.loads((cut / "bundle.json").read_text(encoding="utf-8"))["format"] == 2
+    assert Bundle.open(cut).segments == "cut-all"
 
 
 def test_a_bundle_that_does_not_say_is_read_as_before(tmp_path: Path) -> None:

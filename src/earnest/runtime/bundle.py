@@ -22,7 +22,7 @@ from earnest.errors import BundleError
 from earnest.files import sha256_file
 from earnest.runtime.combine import Rule
 
-FORMAT = 1
+FORMAT = 2  # 1 knew neither `kind`, `segments` nor `combine`
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
 Segments = Literal["whole", "crop-pad", "cut-all", "join-by-speaker"]
@@ -156,7 +156,9 @@ def _read(manifest: Path) -> dict[str, Any]:
 def _check_version(manifest: Path, values: Mapping[str, Any]) -> None:
     version = values.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise BundleError(f"{manifest} names no valid format version (got {version!r}, expected {FORMAT}).", _AGAIN)
+        raise BundleError(
+            f"{manifest} names no valid format version (got {version!r}, expected 1 to {FORMAT}).", _AGAIN
+        )
     if version > FORMAT:
         raise BundleError(
             f"{manifest} has bundle format {version}, and this Earnest reads formats up to {FORMAT}.",

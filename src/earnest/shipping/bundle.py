@@ -116,7 +116,9 @@ def _manifest(facts: Facts) -> dict[str, Any]:
     given["scores"] = {file: dict(score) for file, score in given["scores"].items()}
     given["licences"] = [dict(licence) for licence in given["licences"]]
     order = (*Facts.__annotations__,)
-    return {"format": FORMAT, "earnest": earnest.__version__, **{key: given[key] for key in order}}
+    as_before = (given["kind"], given["segments"], given["combine"]) == ("classes", "whole", "mean")
+    version = 1 if as_before else FORMAT  # readers of format 1 read the first rightly, and would get the others wrong
+    return {"format": version, "earnest": earnest.__version__, **{key: given[key] for key in order}}
 
 
 def _check_sources(sources: Mapping[str, Path]) -> None:
