@@ -19,6 +19,7 @@ from typing import Any
 from earnest import journey, pool, recipe
 from earnest.errors import EarnestError, MissingExtra, RecipeError
 from earnest.files import atomic_write_text
+from earnest.overview import write_grid_report
 from earnest.recipe import Recipe
 from earnest.tabulation import INDEX
 
@@ -138,6 +139,7 @@ def run(
             progress.note(f"{describe(grid.cells[index].coordinates)} failed: {reason}")
         progress.step(describe(grid.cells[index].coordinates), done=len(ended))
     shutil.rmtree(shared, ignore_errors=True)
+    write_grid_report(directory)
     return directory, [ended[index] for index in range(len(grid.cells))]
 
 

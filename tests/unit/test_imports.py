@@ -27,6 +27,7 @@ ORDER = (
     {"reporting", "shipping"},
     {"search", "provenance", "units", "results", "comparison", "segments", "levels", "pool", "insight"},
     {"tabulation"},
+    {"overview"},
     {"journey"},
     {"grid"},
     {"doctor", "demo"},

@@ -11,6 +11,7 @@ import typer
 from earnest.cli.verb import AsJson, Debug, Quiet, next_step, print_json, say
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+RunOrGrid = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run or of a grid.")]
 
 
 class Style(StrEnum):
@@ -101,21 +102,22 @@ def compare(
 
 
 def report(
-    run: RunPath,
+    run: RunOrGrid,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write the report of a run again, one file that opens without a network.
+    """Write the report of a run or a grid again, one file that opens without a network.
 
     Examples
     --------
     earnest report runs/fsdd
+    earnest report runs/emotion-grid
     earnest report runs/fsdd --json
     """
-    from earnest.reporting.report import write_report
+    from earnest.overview import write_overview
 
-    path = write_report(run)
+    path = write_overview(run)
     if as_json:
         print_json({"report": str(path)})
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,31 +43,35 @@ def write_report(run: Path) -> Path:
     try:
         from earnest.reporting.rundir import read_run
 
-        page = render(read_run(Path(run)))
+        content = render(read_run(Path(run)))
     except ModuleNotFoundError as problem:
         if (problem.name or "").startswith("earnest"):
             raise
         raise MissingExtra(problem.name or "jinja2", "lab", "Writing a report") from problem
     target = Path(run) / "report.html"
-    atomic_write_text(target, page)
+    atomic_write_text(target, content)
     return target
 
 
 def render(run: RunFiles) -> str:
     """The report of a run as one HTML page."""
+    return page(_head(run), _sections(run))
+
+
+def page(head: Mapping[str, Any], sections: Sequence[Section | None]) -> str:
+    """A whole page from its head and those of its sections that are there."""
     templates = _templates()
     style, script = _file(templates, "style.css"), _file(templates, "page.js")
     from markupsafe import Markup
 
-    made = [section for section in _sections(run) if section is not None]
-    page: str = templates.get_template("report.html.j2").render(
-        head=_head(run),
-        sections=made,
+    made: str = templates.get_template("report.html.j2").render(
+        head=head,
+        sections=[section for section in sections if section is not None],
         style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
-    return page
+    return made
 
 
 def _sections(run: RunFiles) -> list[Section | None]:
