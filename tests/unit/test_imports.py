@@ -19,7 +19,7 @@ HOUSE = Path(earnest.__file__).parent
 # Each room may import what stands in a line above it, and, without going round in a circle, what stands beside it.
 ORDER = (
     {"errors", "files", "lists"},
-    {"registry", "recipe", "audio", "scoring"},
+    {"registry", "sections", "recipe", "audio", "scoring"},
     {"table"},
     {"formats", "grouping", "splits", "leaks", "corpora", "augment", "frontends", "models", "fetch"},
     {"tasks"},

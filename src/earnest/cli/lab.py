@@ -81,8 +81,7 @@ def run(
 
     Examples
     --------
-    earnest run fsdd --twin
-    earnest run recipes/esc10.yaml model=bc_resnet training.epochs=20 --out runs/esc10
+    earnest run esc10 model=bc_resnet training.epochs=20 --twin --out runs/esc10
     earnest run corpus=folder:words pattern='{label}/{speaker}_{take}.wav' split=leave-one-group-out model=ds_cnn
     earnest run emotion-grid corpus=ravdess --twin
 
