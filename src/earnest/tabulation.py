@@ -148,9 +148,9 @@ def tabulate(
     Parameters
     ----------
     paths : runs, grids, or folders of runs.
-    columns : `key` or `TITLE=key`, in order: an axis of the grid, a metric, `score twin seeds train validation clips
-        groups parameters seconds date fp16 …`, or a key of the recipe, `training.epochs`. None takes what a single
-        grid's recipe asks for under `table:`, else what is usual.
+    columns : `key` or `TITLE=key`, in order: an axis of the grid, a metric, one of `VALUES` (score, twin, seeds, train,
+        validation, seconds, date, fp16 …), or a key of the recipe, `training.epochs`. None takes what a single grid's
+        recipe asks for under `table:`, else what is usual.
     spread : an axis whose values become columns of their own, with the score in them.
 
     Returns

@@ -1,7 +1,7 @@
 """CA-MSER: a spectrogram, cepstral coefficients and a pretrained speech encoder, fused by co-attention.
 
 H. Zou et al., "Speech Emotion Recognition with Co-attention Based Multi-level Acoustic Information", arXiv:2203.15326.
-Three seconds at 16 kHz, in three channels (`frontend: channels` gives them as the reference has them):
+Three seconds at 16 kHz, in three channels (`frontend: channels` gives them as the reference has them)::
 
     logarithmic spectrogram, lowest 200 bins ─ AlexNet, 9216 ─ dropout ─ 128 ReLU ─┐
     40 MFCC × 300 frames ─ 2-layer BiLSTM 2 × 256 ─ 153,600 ─ dropout ─ 128 ReLU ──┤ concatenated, 256 ─ 149 ReLU

@@ -127,8 +127,7 @@ def embedding_map(run: RunFiles) -> Section | None:
     return Section("map", "Embedding map", "map.html.j2", data)
 
 
-Mark = tuple[int, int]
-"""Number of a colour and of a shape."""
+Mark = tuple[int, int]  # number of a colour and of a shape
 
 
 def _mark(place: int) -> Mark | None:

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Palette = NDArray[np.uint8]
-"""Colours of shape (levels, 4): red, green, blue, opacity."""
+Palette = NDArray[np.uint8]  # colours of shape (levels, 4): red, green, blue, opacity
 
 
 def palette(colours: Sequence[str], levels: int, opacity: tuple[float, float] = (1.0, 1.0)) -> Palette:

@@ -23,8 +23,7 @@ from earnest.table import Table
 
 SAMPLES, SPANS, VERDICTS = "waveforms.f32", "waveforms.json", "verdicts.json"
 THREADS, SLICE_CLIPS = 2, 32
-Clip = tuple[str, float | None, float | None]
-"""A clip's file, and where in it the clip begins and ends in seconds."""
+Clip = tuple[str, float | None, float | None]  # its file, and where in it it begins and ends in seconds
 
 
 @dataclass(frozen=True)
