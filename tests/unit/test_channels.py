@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from earnest import augment, frontends, journey, recipe
+from earnest import augment, frontends, preparation, recipe
 from earnest.errors import RecipeError
 from earnest.frontends import FrontEnd
 from earnest.recipe import Part
@@ -215,4 +215,4 @@ def test_a_model_of_one_front_end_says_so(model, frontend):
     (cell,) = recipe.load(None, ["corpus=demo", f"model={model}"])
     cell = cell.model_copy(update={"frontend": Part(name="channels", options={"of": frontend})})
     with pytest.raises(RecipeError, match=f"{model} takes one front end, and the recipe gives {len(frontend)}"):
-        journey.check_parts(cell)
+        preparation.check_parts(cell)

@@ -25,7 +25,7 @@ ORDER = (
     {"tasks"},
     {"training"},
     {"reporting", "shipping"},
-    {"search", "provenance", "units", "results", "comparison", "segments", "levels", "pool", "insight"},
+    {"search", "preparation", "provenance", "units", "results", "comparison", "segments", "levels", "pool", "insight"},
     {"tabulation"},
     {"overview"},
     {"journey"},
