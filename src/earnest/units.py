@@ -38,7 +38,7 @@ from earnest.training.batches import Examples
 from earnest.training.evaluate import Evaluator
 from earnest.training.inputs import Inputs
 from earnest.training.lessons import Rows
-from earnest.training.loop import Validation, derive, train
+from earnest.training.loop import Validation, derive, laid_out, train
 from earnest.training.origins import Origin
 from earnest.training.pipeline import AnyNormaliser, Members, Normalised, Pipeline, normaliser_for
 from earnest.training.precision import in_precision
@@ -219,7 +219,7 @@ def _reload(unit: Unit, frontend: FrontEnd, inputs: Inputs) -> tuple[nn.Module, 
     ]
     model = members[0] if len(members) == 1 else Members(members)
     model.load_state_dict(state)
-    return model.eval(), record
+    return laid_out(model.eval()), record
 
 
 def _train_network(

@@ -30,6 +30,13 @@ def start(tones: Path, out: Path) -> subprocess.Popen:
     return subprocess.Popen(command(tones, out), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
 
+def finish(tones: Path, out: Path) -> None:
+    """Run the command to its end."""
+    process = start(tones, out)
+    errors = process.communicate()[1]
+    assert process.returncode == 0, errors.decode()
+
+
 def fingerprint(out: Path) -> dict[str, str]:
     """Hashes of all final weights, predictions and exported models of a run."""
     files = [*out.glob("fold-*/checkpoint/final-*.safetensors"), *out.glob("fold-*/predictions.npy")]
@@ -37,10 +44,8 @@ def fingerprint(out: Path) -> dict[str, str]:
 
 
 def check_kills(tones: Path, folder: Path, kills: int, seed: int) -> None:
-    reference = start(tones, folder / "reference")
     began = time.monotonic()
-    errors = reference.communicate()[1]
-    assert reference.returncode == 0, errors.decode()
+    finish(tones, folder / "reference")
     whole_s = time.monotonic() - began
     expected = fingerprint(folder / "reference")
     assert len(expected) == 4
@@ -53,10 +58,20 @@ def check_kills(tones: Path, folder: Path, kills: int, seed: int) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stderr.close()
-        again = start(tones, out)
-        errors = again.communicate()[1]
-        assert again.returncode == 0, errors.decode()
+        finish(tones, out)
         assert fingerprint(out) == expected, f"kill {number} changed the result"
+
+
+def test_a_kill_between_training_and_scoring(tones, tmp_path):
+    """Weights that were read back are scored with the bits of weights that were just trained."""
+    out = tmp_path / "run"
+    finish(tones, out)
+    expected = fingerprint(out)
+    (out / "scores.json").unlink()
+    for file in ("done.json", "predictions.npy", "model.onnx"):
+        (out / "fold-2" / file).unlink()
+    finish(tones, out)
+    assert fingerprint(out) == expected
 
 
 def test_two_kills(tones, tmp_path):

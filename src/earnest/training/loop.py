@@ -155,15 +155,20 @@ def set_up(
     AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=precision(recipe), cpu=not torch.cuda.is_available())
     torch.manual_seed(derive(seed, 0))
-    model = build()
-    if any(parameter.dim() == 4 for parameter in model.parameters()):
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = laid_out(build())
     slowed, factor = (transfer.taken, transfer.recipe.rate_factor) if transfer else ((), 1.0)
     optimizer = optimizers.build(model, recipe, slowed, factor)
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     averaged = Averaged(bare, recipe.average) if recipe.average else None
     return Learner(accelerator, model, bare, optimizer, Schedule(recipe, steps_per_epoch), averaged, {}, transfer)
+
+
+def laid_out(network: nn.Module) -> nn.Module:
+    """The network in the memory layout in which it is trained and scored; another layout sums in another order."""
+    if any(parameter.dim() == 4 for parameter in network.parameters()):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def train_epoch(learner: Learner, batches: Iterable[Batch], loss: Loss, recipe: Training, step: int) -> float:
