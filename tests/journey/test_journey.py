@@ -207,3 +207,13 @@ def test_a_training_table_of_odd_files(tmp_path):
     assert scores["n_clips"] > 250
     assert scores["quarantined"] == sum(entry["status"] == "rejected" for entry in entries) > 20
     assert all(entry["reason"] for entry in entries)
+
+
+def test_the_carry_over_twin_starts_each_fold_from_the_last(tones: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    twin = run(tones, out, "twin=carry-over")["twin"]
+    assert "carried from fold to fold" in twin["protocol"]
+    assert twin["void"]
+    records = [json.loads((out / "twin" / f"fold-{fold['name']}" / "done.json").read_text()) for fold in twin["folds"]]
+    assert "start" not in records[0]
+    assert records[1]["start"]["checkpoint"].endswith(f"fold-{twin['folds'][0]['name']}/checkpoint")
