@@ -132,11 +132,11 @@ def _answers(run: RunFiles, level: str) -> pl.DataFrame:
 def _by_unit(run: RunFiles, predictions: pl.DataFrame, level: str) -> pl.DataFrame:
     """One row per recording or subject, fold and seed, called by the unit's name."""
     from earnest import levels, tasks
-    from earnest.recipe import load
+    from earnest.recipe import Part
 
-    (recipe,) = load(run.path / "recipe.yaml")
-    task, labels = tasks.find(recipe.task), (run.scores or {})["labels"]
-    units = levels.combine_units(predictions, tasks.level_of(task, level), recipe.combine, task, labels)
+    scores = run.scores or {}
+    task = tasks.find(Part(name=scores["task"]))
+    units = levels.combine_units(predictions, tasks.level_of(task, level), scores["combine"], task, scores["labels"])
     return units.with_columns(id=pl.col(levels.COLUMN[level]))
 
 

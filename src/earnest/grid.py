@@ -6,17 +6,18 @@ a grid that was stopped. `cells.json` in the grid's directory says where each ce
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from earnest import journey, pool, recipe
+from earnest import ensemble, journey, pool, recipe
 from earnest.errors import EarnestError, MissingExtra, RecipeError
 from earnest.files import atomic_write_text
 from earnest.overview import write_grid_report
@@ -32,12 +33,20 @@ class Grid:
     ----------
     name : the recipe's name.
     cells : its combinations, in order.
+    ensembles : name → the cells that answer together under it, each by its place on some of the axes.
     table : how `earnest table` shows the grid: `columns`, and an axis to `spread` over them.
     """
 
     name: str
     cells: tuple[recipe.Cell, ...]
     table: dict[str, Any] = field(default_factory=dict)
+    ensembles: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+
+    @property
+    def coordinates(self) -> list[dict[str, str]]:
+        """The place of every cell, and after them of every ensemble, whose name stands on the first axis."""
+        first = next((axis for cell in self.cells for axis in cell.coordinates), "ensemble")
+        return [cell.coordinates for cell in self.cells] + [{first: name} for name in self.ensembles]
 
     @property
     def is_one_run(self) -> bool:
@@ -70,7 +79,7 @@ class Ended:
 
 
 def read(path: Path | None, overrides: Sequence[str] = ()) -> Grid:
-    """A recipe's grid; an axis that an override sets is an axis no more.
+    """A recipe's grid; an axis that an override sets is an axis no more, nor are there ensembles over it.
 
     Raises
     ------
@@ -81,7 +90,26 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> Grid:
     if isinstance(axes := values.get("grid"), dict):
         values["grid"] = {axis: points for axis, points in axes.items() if axis not in set_here}
     table = values.pop("table", None) or {}
-    return Grid(str(values.get("name", "run")), tuple(recipe.expand(values, recipe.place(path))), table)
+    ensembles = _ensembles(values.pop("ensembles", None) or {}, recipe.place(path))
+    ensembles = {name: cells for name, cells in ensembles.items() if not any(set_here & at.keys() for at in cells)}
+    return Grid(str(values.get("name", "run")), tuple(recipe.expand(values, recipe.place(path))), table, ensembles)
+
+
+def _ensembles(given: Any, where: str) -> dict[str, list[dict[str, str]]]:
+    """What stands under `ensembles:`, checked."""
+    well = isinstance(given, dict) and all(
+        isinstance(cells, list) and cells and all(isinstance(at, dict) and at for at in cells)
+        for cells in given.values()
+    )
+    if not well:
+        raise RecipeError(
+            f"{where}: 'ensembles' must map names to lists of cells; got {given!r}.",
+            "Example: ensembles: {both: [{model: ds_cnn}, {model: svm}]}",
+        )
+    return {
+        str(name): [{str(axis): str(point) for axis, point in at.items()} for at in cells]
+        for name, cells in given.items()
+    }
 
 
 def run(
@@ -115,10 +143,11 @@ def run(
     progress = progress or pool.Silent()
     directory = (out or Path("runs") / grid.name).resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    progress.stage(f"{grid.name}: {len(grid.cells)} cells", len(grid.cells))
+    progress.stage(f"{grid.name}: {len(grid.cells)} cells", len(grid.coordinates))
     places = [directory / folder_of(cell) for cell in grid.cells]
+    places += [directory / folder_of_ensemble(grid, name) for name in grid.ensembles]
     cells, ended = [], {}
-    for index, (cell, place) in enumerate(zip(grid.cells, places, strict=True)):
+    for index, (cell, place) in enumerate(zip(grid.cells, places, strict=False)):
         if cell.skip is not None:
             ended[index] = Ended(cell.coordinates, place.name, left_out=cell.skip)
             continue
@@ -132,15 +161,18 @@ def run(
     carry_out = _on_ray(on) if on else _here(jobs or pool.default_jobs(cells[0][1]))
     write_index(directory, grid, ended, places)
     shared = directory / "cache"
-    for index, reason, remedy in carry_out(cells, data, shared):
-        ended[index] = Ended(grid.cells[index].coordinates, places[index].name, reason, remedy)
+    coordinates = grid.coordinates
+    for index, reason, remedy in itertools.chain(
+        carry_out(cells, data, shared), answer_together(grid, ended, places, data)
+    ):
+        ended[index] = Ended(coordinates[index], places[index].name, reason, remedy)
         write_index(directory, grid, ended, places)
         if reason:
-            progress.note(f"{describe(grid.cells[index].coordinates)} failed: {reason}")
-        progress.step(describe(grid.cells[index].coordinates), done=len(ended))
+            progress.note(f"{describe(coordinates[index])} failed: {reason}")
+        progress.step(describe(coordinates[index]), done=len(ended))
     shutil.rmtree(shared, ignore_errors=True)
     write_grid_report(directory)
-    return directory, [ended[index] for index in range(len(grid.cells))]
+    return directory, [ended[index] for index in range(len(coordinates))]
 
 
 Work = tuple[int, Recipe, Path]
@@ -158,6 +190,33 @@ def run_cell(work: Work, data: Path | None, shared: Path, jobs: int | None = 1) 
     except (RuntimeError, ValueError, MemoryError) as fault:  # what torch and scikit-learn raise in the middle of work
         return index, f"{type(fault).__name__}: {fault}", "Run this cell alone with --debug to see where."
     return index, None, None
+
+
+def answer_together(
+    grid: Grid, ended: Mapping[int, Ended], places: Sequence[Path], data: Path | None
+) -> Iterator[Result]:
+    """The grid's ensembles, when its cells have ended."""
+    for index, name in enumerate(grid.ensembles, start=len(grid.cells)):
+        chosen = members_of(grid, name)
+        missing = [describe(grid.cells[number].coordinates) for number in chosen if ended[number].status != "done"]
+        if missing:
+            yield index, f"it needs {', '.join(missing)}.", "Mend these cells; the same command goes on."
+            continue
+        try:
+            ensemble.run([places[number] for number in chosen], places[index], name=name, data=data)
+        except EarnestError as problem:
+            yield index, problem.message, problem.remedy
+        else:
+            yield index, None, None
+
+
+def members_of(grid: Grid, name: str) -> list[int]:
+    """The numbers of the cells that an ensemble is made of."""
+    return [
+        number
+        for number, cell in enumerate(grid.cells)
+        if cell.skip is None and any(at.items() <= cell.coordinates.items() for at in grid.ensembles[name])
+    ]
 
 
 def _here(jobs: int) -> CarryOut:
@@ -199,8 +258,18 @@ def _on_ray(address: str) -> CarryOut:
 
 def folder_of(cell: recipe.Cell) -> str:
     """The name of a cell's directory: its coordinates in letters and digits, and a part of a hash of its values."""
-    words = re.sub(r"[^\w.=+]+", "-", "-".join(cell.coordinates.values())).strip("-")[:60]
-    return f"{words or 'run'}-{recipe.digest(cell.values)[:8]}"
+    return f"{words('-'.join(cell.coordinates.values())) or 'run'}-{recipe.digest(cell.values)[:8]}"
+
+
+def folder_of_ensemble(grid: Grid, name: str) -> str:
+    """The name of an ensemble's directory: its name, and a part of a hash of its members."""
+    members = [folder_of(grid.cells[number]) for number in members_of(grid, name)]
+    return f"{words(name)}-{recipe.digest({'members': members})[:8]}"
+
+
+def words(name: str) -> str:
+    """A name as it may stand in the name of a folder."""
+    return re.sub(r"[^\w.=+]+", "-", name).strip("-")[:60]
 
 
 def describe(coordinates: dict[str, str]) -> str:
@@ -211,8 +280,8 @@ def describe(coordinates: dict[str, str]) -> str:
 def write_index(directory: Path, grid: Grid, ended: dict[int, Ended], places: Sequence[Path]) -> None:
     """Write `cells.json`; cells that have not ended have the status `open`."""
     cells = []
-    for index, (cell, place) in enumerate(zip(grid.cells, places, strict=True)):
-        one = ended.get(index, Ended(cell.coordinates, place.name))
+    for index, (coordinates, place) in enumerate(zip(grid.coordinates, places, strict=True)):
+        one = ended.get(index, Ended(coordinates, place.name))
         cells.append({**asdict(one), "status": one.status if index in ended else "open"})
     content = {"name": grid.name, "table": grid.table, "cells": cells}
     atomic_write_text(directory / INDEX, json.dumps(content, indent=1, ensure_ascii=False))

@@ -71,7 +71,7 @@ def run(
     directory = out or Path("runs") / f"{recipe.name}-{recipe.hash[:8]}"
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory):
-        if is_finished(directory, recipe):
+        if is_finished(directory, recipe.hash):
             progress.note(f"This recipe has been run already: {directory}")
             return directory
         started = time.monotonic()
@@ -104,7 +104,7 @@ def run(
     return directory
 
 
-def is_finished(directory: Path, recipe: Recipe) -> bool:
+def is_finished(directory: Path, recipe_hash: str) -> bool:
     """Whether a run directory holds this recipe's finished run.
 
     Raises
@@ -115,7 +115,7 @@ def is_finished(directory: Path, recipe: Recipe) -> bool:
         scores = json.loads((directory / "scores.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    if scores.get("recipe_hash") == recipe.hash:
+    if scores.get("recipe_hash") == recipe_hash:
         return (directory / "report.html").is_file()
     raise RecipeError(f"{directory} holds the finished run of another recipe.", "Give another --out, or delete it.")
 

@@ -143,7 +143,8 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> list[Recipe]:
     RecipeError : the file cannot be read, is not a mapping, or holds wrong keys or values.
     """
     values = apply(read_yaml(path) if path else {}, overrides)
-    values.pop("table", None)
+    for key in ("table", "ensembles"):
+        values.pop(key, None)
     return [parse(cell.values, place(path)) for cell in expand(values, place(path)) if cell.skip is None]
 
 

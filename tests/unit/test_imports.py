@@ -29,6 +29,7 @@ ORDER = (
     {"tabulation"},
     {"overview"},
     {"journey"},
+    {"ensemble"},
     {"grid"},
     {"doctor", "demo"},
     {"cli"},

@@ -30,6 +30,7 @@ for function in (
     data.fetch,
     data.audit,
     lab.run,
+    lab.ensemble,
     results.table,
     results.compare,
     results.report,

@@ -129,6 +129,36 @@ def _run_one(cells: Grid, out: Path | None, data: Path | None, jobs: int | None,
         raise typer.Exit(SET_ASIDE)
 
 
+def ensemble(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS", help="Finished runs, scored in the same folds.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run directory (default: runs/NAME).")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it (default: the runs' names).")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Let finished runs answer together, by the mean of their probabilities, and score that.
+
+    Examples
+    --------
+    earnest ensemble runs/ravdess runs/ravdess-svm --out runs/both
+    earnest ensemble runs/a runs/b runs/c --name three --json
+
+    The runs must have been scored in the same folds, so that no member of an answer has heard the clip. Members that
+    take the same audio are shipped as one model. Choose them before you look at test scores.
+    """
+    from earnest import ensemble as path
+
+    with watching(quiet=quiet) as progress:
+        directory = path.run(runs, out, name=name, data=data, progress=progress)
+    result = {**_scores(directory), "run": str(directory)}
+    if as_json:
+        print_json(result)
+    else:
+        print_run(result, hint=not quiet)
+
+
 def print_grid(directory: Path, *, quiet: bool) -> None:
     """A finished grid for people: its table, and where it lies."""
     from earnest.scoring.tables import render

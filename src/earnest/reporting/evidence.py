@@ -175,6 +175,8 @@ def recipe(run: RunFiles) -> Section | None:
         return None
     scored = run.scores is not None
     target = f"{run.path.name}-again" if scored else str(run.path)
-    command = f"earnest run {shlex.quote(str(run.path / 'recipe.yaml'))} --out {shlex.quote(target)}"
+    members = [str(member["run"]) for member in (run.scores or {}).get("ensemble") or ()]
+    verb = f"ensemble {shlex.join(members)}" if members else f"run {shlex.quote(str(run.path / 'recipe.yaml'))}"
+    command = f"earnest {verb} --out {shlex.quote(target)}"
     data = {"recipe": run.recipe, "command": command, "scored": scored}
     return Section("recipe", "Recipe and command", "recipe.html.j2", data)

@@ -8,7 +8,7 @@ one with most training clips (the first of these).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,14 @@ def choose_fold(scores: Mapping[str, Any], name: str | None = None) -> dict[str,
 
 
 def assemble_bundle(
-    run: Path, recipe: Recipe, table: Table, scores: Mapping[str, Any], fold: str | None = None, out: Path | None = None
+    run: Path,
+    recipe: Recipe,
+    table: Table,
+    scores: Mapping[str, Any],
+    fold: str | None = None,
+    out: Path | None = None,
+    *,
+    members: Sequence[Recipe] = (),
 ) -> Path:
     """Write `bundle/` from one fold's exported model.
 
@@ -51,6 +58,7 @@ def assemble_bundle(
     recipe, table, scores : as saved with the run.
     fold : the fold to ship; default by `choose_fold`.
     out : where to write; default `bundle` in the run directory.
+    members : the recipes of an ensemble's members, which `recipe` stands for in all that they have in common.
 
     Returns
     -------
@@ -61,13 +69,16 @@ def assemble_bundle(
     BundleError : the front end cannot be exported.
     """
     chosen = choose_fold(scores, fold)
-    frontend = frontends.build(recipe.frontend, recipe.sample_rate)
-    if not frontend.exportable:
-        raise BundleError(
-            f"the front end {recipe.frontend.name} cannot be part of an exported model, so this run has none to ship.",
-            "Run the recipe with a front end that is computed here, such as statistics.",
-        )
-    inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
+    parts = members or (recipe,)
+    built = [frontends.build(part.frontend, part.sample_rate) for part in parts]
+    for part, frontend in zip(parts, built, strict=True):
+        if not frontend.exportable:
+            raise BundleError(
+                f"the front end {part.frontend.name} cannot be part of an exported model, so this run has none to "
+                "ship.",
+                "Run the recipe with a front end that is computed here, such as statistics.",
+            )
+    inputs = Inputs.of(recipe.clips, recipe.sample_rate, max(frontend.min_samples for frontend in built))
     overall = {key: scores[key] for key in ("score", "interval", "n_clips", "n_groups", "group", "interval_method")}
     overall["n_clips"] = scores.get("n_units", scores["n_clips"])
     return write_bundle(
@@ -84,8 +95,10 @@ def assemble_bundle(
         min_samples=inputs.smallest,
         segments=recipe.clips.segments,
         combine=recipe.combine,
-        frontend=describe_frontend(recipe),
-        recipe_hash=recipe.hash,
+        frontend={"name": "ensemble", "of": [describe_frontend(part) for part in members]}
+        if members
+        else describe_frontend(recipe),
+        recipe_hash=scores["recipe_hash"],
         data_hash=table.hash,
         scores={
             "model.onnx": {

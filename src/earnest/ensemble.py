@@ -1,0 +1,308 @@
+"""Ensembles: several finished runs answer as one, by the mean of their probabilities, on the test rows of all of them.
+
+    runs ─ their answers to the same clips of the same folds ─► mean ─► scores, report
+    their exported models ─ one graph per fold ─► parity ─► bundle
+
+An ensemble is honest where its members are: every member of a fold's answer was trained without that fold's test rows,
+which is why all runs must have been scored in the same folds. It is a run directory like any other and is named as what
+it is. Its members are chosen by whoever names them; choose them before looking at test scores.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import polars as pl
+import yaml
+
+from earnest import insight, levels, preparation
+from earnest.errors import DataError
+from earnest.files import atomic_path, atomic_write_text
+from earnest.journey import check_parity_holds, is_finished, sweep
+from earnest.pool import Progress, Silent
+from earnest.preparation import Prepared, prepare
+from earnest.provenance import environment
+from earnest.recipe import Recipe, digest, load
+from earnest.reporting.report import write_report
+from earnest.reporting.rundir import read_run
+from earnest.results import summarise
+from earnest.runtime.graph import INPUT, OUTPUT
+from earnest.shipping.assemble import assemble_bundle
+from earnest.shipping.parity import check_parity
+from earnest.splits import Folds
+from earnest.training.inputs import Inputs
+from earnest.training.waveforms import Waveforms
+from earnest.units import locked
+
+KEYS = ["fold", "seed", "id"]
+
+
+def run(
+    members: Sequence[Path],
+    out: Path | None = None,
+    *,
+    name: str | None = None,
+    data: Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Let finished runs answer together.
+
+    Parameters
+    ----------
+    members : run directories, at least two, scored in the same folds.
+    out : the ensemble's run directory; default `runs/NAME`.
+    name : what it is called; default the members' names joined by `+`.
+    data : where corpora lie.
+    progress : told what happens.
+
+    Returns
+    -------
+    The run directory, with scores, predictions and report in it, and a bundle where all members take the same audio and
+    can be exported.
+
+    Raises
+    ------
+    DataError : fewer than two runs, one that is not finished, or runs that were not scored on the same rows.
+    """
+    progress = progress or Silent()
+    if len(members) < 2:
+        raise DataError(f"an ensemble needs at least two runs, got {len(members)}.", "Give more run folders.")
+    recipes = [load(member / "recipe.yaml")[0] for member in members]
+    name = name or " + ".join(recipe.name for recipe in recipes)
+    directory = out or Path("runs") / name.replace(" ", "")
+    directory.mkdir(parents=True, exist_ok=True)
+    identity = digest({"ensemble": [recipe.hash for recipe in recipes]})
+    with locked(directory):
+        if is_finished(directory, identity):
+            progress.note(f"This ensemble has been scored already: {directory}")
+            return directory
+        started = time.monotonic()
+        sweep(directory)
+        shared = yaml.safe_dump(
+            {"name": name, **_common([recipe.plain() for recipe in recipes]), "ensemble": [r.name for r in recipes]},
+            sort_keys=False,
+            allow_unicode=True,
+        )
+        atomic_write_text(directory / "recipe.yaml", shared)
+        atomic_write_text(directory / "environment.json", json.dumps(environment(recipes[0]), indent=1))
+        shutil.copyfile(members[0] / "audit.json", directory / "audit.json")
+        recipe = recipes[0].model_copy(update={"name": name})
+        prepared = prepare(recipe, directory, data, None, progress)
+
+        progress.stage("averaging", len(members))
+        answers = _average([_answers(member) for member in members], members)
+        scores = _judge(answers, members, recipe, prepared)
+        with atomic_path(directory / "predictions.parquet") as path:
+            answers.write_parquet(path)
+        if (twin := _twin(members, recipe, prepared, directory)) is not None:
+            scores["twin"] = twin
+
+        progress.stage("bundle and report")
+        scores |= {
+            "recipe_hash": identity,
+            "quarantined": sum(entry["status"] == "rejected" for entry in prepared.quarantine),
+        }
+        scores["notes"] = [f"An ensemble: the mean of the probabilities of {' and '.join(r.name for r in recipes)}."]
+        obstacle = _obstacle(members, recipes, scores)
+        if obstacle is None:
+            scores["parity"] = _merge(directory, members, recipes, prepared, answers, scores)
+            check_parity_holds(scores)
+            assemble_bundle(directory, recipe, prepared.table, scores, members=recipes)
+        else:
+            scores["notes"].append(f"No bundle was written: {obstacle}.")
+            progress.note(scores["notes"][-1])
+        scores["seconds"] = round(time.monotonic() - started, 1)
+        insight.write(directory, recipe, prepared.table, prepared.task, prepared.column, prepared.cache, scores)
+        atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
+        write_report(directory)
+        shutil.rmtree(prepared.cache, ignore_errors=True)
+    return directory
+
+
+def _answers(member: Path, twin: bool = False) -> pl.DataFrame:
+    files = read_run(member / "twin" if twin else member)
+    if files.predictions is None or files.scores is None:
+        raise DataError(f"{member} is not finished.", "Finish it first: the same `earnest run` goes on.")
+    return files.predictions.sort(KEYS)
+
+
+def _average(parts: Sequence[pl.DataFrame], members: Sequence[Path]) -> pl.DataFrame:
+    """One answer per clip, fold and seed: the mean of the members' scores.
+
+    Raises
+    ------
+    DataError : the members were not scored on the same clips with the same targets, in the same folds and seeds.
+    """
+    first = parts[0]
+    for part, member in zip(parts[1:], members[1:], strict=True):
+        if not part.select(*KEYS, "target").equals(first.select(*KEYS, "target")):
+            raise DataError(
+                f"{members[0]} and {member} were not scored on the same clips, folds and seeds: their mean would "
+                "answer for clips that a member was trained on.",
+                "Run both with the same corpus, target, split and seeds.",
+            )
+    mean = np.mean([np.array(part["scores"].to_list()) for part in parts], axis=0)
+    return first.with_columns(pl.Series("scores", mean.tolist(), pl.List(pl.Float64)))
+
+
+def _judge(answers: pl.DataFrame, members: Sequence[Path], recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+    """Scores of the averaged answers; parameters and seconds are the members' sums."""
+    known: list[Any] = [read_run(member).scores for member in members]
+    labels = known[0]["labels"]
+    if any((scores["labels"], scores["task"]) != (labels, known[0]["task"]) for scores in known):
+        raise DataError(
+            "the runs do not answer the same question with the same labels.",
+            "Run them with the same corpus and target.",
+        )
+    decided = prepared.task.decide(np.array(answers["scores"].to_list()), labels)
+    answers.replace_column(answers.columns.index("prediction"), pl.Series("prediction", decided, pl.String))
+    folds = Folds(known[0]["protocol"], (), (), any(scores["leaky"] for scores in known), ())
+    records = [
+        {
+            "fold": fold["name"],
+            "seed": fold["seed"],
+            "validation": None,
+            "epochs": None,
+            "seconds": round(sum(scores["folds"][number]["seconds"] for scores in known), 2),
+            "parameters": sum(scores["parameters"] for scores in known),
+        }
+        for number, fold in enumerate(known[0]["folds"])
+    ]
+
+    def judge(part: pl.DataFrame) -> dict[str, Any]:
+        return summarise(part, records, recipe, prepared.task, prepared.table, folds, labels)
+
+    scores = levels.score_levels(answers, judge, recipe, prepared.task, labels)
+    allowed = [scores["allow_leaks"] for scores in known if scores.get("allow_leaks")]
+    names = ("leaks", "start", "transductive")
+    scores |= {key: known[0][key] for key in names if key in known[0]}
+    scores["allow_leaks"] = "; ".join(dict.fromkeys(allowed)) or None
+    scores["ensemble"] = [
+        {"name": one["name"], "run": str(member), "recipe_hash": one["recipe_hash"], "score": one["score"]}
+        for one, member in zip(known, members, strict=True)
+    ]
+    return scores
+
+
+def _twin(members: Sequence[Path], recipe: Recipe, prepared: Prepared, directory: Path) -> dict[str, Any] | None:
+    """The mean of the members' leaky twins, where each has one and all were dealt the same rows."""
+    if not all((member / "twin" / "predictions.parquet").is_file() for member in members):
+        return None
+    try:
+        answers = _average([_answers(member, twin=True) for member in members], members)
+    except DataError:
+        return None
+    scores = _judge(answers, [member / "twin" for member in members], recipe, prepared)
+    place = directory / "twin"
+    place.mkdir(exist_ok=True)
+    with atomic_path(place / "predictions.parquet") as path:
+        answers.write_parquet(path)
+    scores["void"] = True
+    atomic_write_text(place / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
+    told = {key: scores[key] for key in ("score", "interval", "protocol", "level", "metrics", "void")}
+    return told | {"folds": [{"name": fold["name"], "score": fold["score"]} for fold in scores["folds"]]}
+
+
+def _obstacle(members: Sequence[Path], recipes: Sequence[Recipe], scores: dict[str, Any]) -> str | None:
+    """Why the members cannot be one file, or None."""
+    if any(recipe.sample_rate != recipes[0].sample_rate or recipe.clips != recipes[0].clips for recipe in recipes):
+        return "its members take audio of different rates or windows"
+    if any(recipe.combine != "mean" for recipe in recipes):
+        return "its members do not combine windows by their mean"
+    names = {fold["name"] for fold in scores["folds"]}
+    for member, recipe in zip(members, recipes, strict=True):
+        if not all((member / f"fold-{name}" / "model.onnx").is_file() for name in names):
+            return f"{recipe.name} has no exported models"
+    return None
+
+
+def _merge(
+    directory: Path,
+    members: Sequence[Path],
+    recipes: Sequence[Recipe],
+    prepared: Prepared,
+    answers: pl.DataFrame,
+    scores: dict[str, Any],
+) -> dict[str, Any]:
+    """Write each fold's members as one graph, and compare it with the scored answers over every test clip."""
+    waveforms, recipe = Waveforms.open(prepared.cache), recipes[0]
+    inputs = Inputs.of(recipe.clips, recipe.sample_rate, smallest_input(recipes))
+    place = {clip: row for row, clip in enumerate(prepared.table.frame["id"].to_list())}
+    seed = scores["folds"][0]["seed"]
+    total = {"clips": 0, "same_decisions": 0, "largest_difference": 0.0}
+    for fold in dict.fromkeys(fold["name"] for fold in scores["folds"]):
+        path = directory / f"fold-{fold}" / "model.onnx"
+        path.parent.mkdir(exist_ok=True)
+        join_graphs([member / f"fold-{fold}" / "model.onnx" for member in members], path)
+        part = answers.filter((pl.col("fold") == fold) & (pl.col("seed") == seed))
+        rows = [place[clip] for clip in part["id"].to_list()]
+        parity = check_parity(
+            path,
+            np.array(part["scores"].to_list()),
+            partial(_waveform, waveforms, rows),
+            inputs,
+            kind=prepared.task.kind,
+        )
+        total["clips"] += parity.clips
+        total["same_decisions"] += parity.same_decisions
+        total["largest_difference"] = max(total["largest_difference"], parity.largest_difference)
+    return total
+
+
+def _waveform(waveforms: Waveforms, rows: Sequence[int], index: int) -> np.ndarray:
+    return np.asarray(waveforms[rows[index]])
+
+
+def join_graphs(parts: Sequence[Path], out: Path) -> None:
+    """Write ONNX files that take the same audio as one that gives the mean of their scores."""
+    prefixed = [onnx.compose.add_prefix(onnx.load(path), f"member{number}/") for number, path in enumerate(parts)]
+    opsets: dict[str, int] = {}
+    for model in prefixed:
+        opsets |= {needed.domain: needed.version for needed in model.opset_import}
+    first = prefixed[0].graph
+    audio, scores = onnx.ValueInfoProto(), onnx.ValueInfoProto()
+    audio.CopyFrom(first.input[0])
+    scores.CopyFrom(first.output[0])
+    audio.name, scores.name = INPUT, OUTPUT
+    nodes = []
+    for model in prefixed:
+        nodes.append(onnx.helper.make_node("Identity", [INPUT], [model.graph.input[0].name]))
+        nodes.extend(model.graph.node)
+    nodes.append(onnx.helper.make_node("Mean", [model.graph.output[0].name for model in prefixed], [OUTPUT]))
+    graph = onnx.helper.make_graph(
+        nodes,
+        "ensemble",
+        [audio],
+        [scores],
+        [tensor for model in prefixed for tensor in model.graph.initializer],
+        value_info=[info for model in prefixed for info in model.graph.value_info],
+    )
+    joined = onnx.helper.make_model(
+        graph,
+        functions=[function for model in prefixed for function in model.functions],
+        opset_imports=[onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()],
+        ir_version=max(model.ir_version for model in prefixed),
+    )
+    onnx.helper.set_model_props(joined, {entry.key: entry.value for entry in prefixed[0].metadata_props})
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(joined.SerializeToString(deterministic=True))
+        onnx.checker.check_model(str(temporary), full_check=True)
+
+
+def smallest_input(recipes: Sequence[Recipe]) -> int:
+    """The fewest samples that every member takes."""
+    return max(preparation.smallest_input(recipe) for recipe in recipes)
+
+
+def _common(recipes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What all recipes say alike, but their names."""
+    first = recipes[0]
+    return {key: value for key, value in first.items() if key != "name" and all(r.get(key) == value for r in recipes)}
