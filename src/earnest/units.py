@@ -313,6 +313,7 @@ def _export(
         min_samples=inputs.smallest,
         labels=unit.labels,
         sample_rate=unit.recipe.sample_rate,
+        traces=None if task.fit else unit.cache / "traces",  # a fitted task has numbers that are no weights
     )
     return check_parity(
         path,

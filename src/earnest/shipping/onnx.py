@@ -1,7 +1,10 @@
 """Export a scored model to one self-contained ONNX file: raw audio in, probabilities out.
 
-    module (batch, samples) → (batch, labels)  ─ torch.onnx.export ─►  model.onnx
+    module (batch, samples) → (batch, labels)  ─ torch.onnx.export ─►  graph without weights  ─ weights ─►  model.onnx
                                                ─ checks ─►  the same numbers at several lengths and batch sizes
+
+Tracing takes seconds and does not look at the weights, so the folds of a run share one trace: its graph takes them as
+inputs while it is simplified, and each fold's weights are then put in their places.
 
 What was seen while exporting small models (convolution DFT, log, CNN, pooling) with torch 2.13 and dynamic samples:
 
@@ -24,10 +27,11 @@ What was seen while exporting small models (convolution DFT, log, CNN, pooling) 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +59,7 @@ def export_onnx(
     min_samples: int | None = None,
     labels: Sequence[str] = (),
     sample_rate: int | None = None,
+    traces: Path | None = None,
 ) -> None:
     """Write a module as one ONNX file with its weights inside, and check the file against the module.
 
@@ -69,6 +74,8 @@ def export_onnx(
     dynamic_samples : whether the file shall take clips of any length from `min_samples` on.
     min_samples : the shortest clip that the module takes; checked too. None: half of `example_samples`.
     labels, sample_rate : written into the file's metadata, for readers who have only the file.
+    traces : folder where traces are kept and found. All modules that are exported with it must be of one build: alike
+        in all but the values of their parameters and buffers. None: this module is traced for itself.
 
     Raises
     ------
@@ -76,7 +83,9 @@ def export_onnx(
         above 1e-4, or 1e-4 of the largest score above one, at any tried length or batch size).
     StorageError : the disk is full or the place cannot be written.
     """
-    program = _export(module, example_samples, dynamic_samples)
+    weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    model = _traced(module, weights, example_samples, dynamic_samples, traces)
+    _fill(model, weights)
     metadata = {"earnest": earnest.__version__}
     if labels:
         metadata["labels"] = json.dumps(list(labels), ensure_ascii=False)
@@ -84,18 +93,66 @@ def export_onnx(
         metadata["sample_rate"] = str(sample_rate)
     shortest = example_samples // 2 if min_samples is None else max(min_samples, 1)
     lengths = _lengths(shortest, example_samples) if dynamic_samples else [example_samples]
+    onnx.helper.set_model_props(model, metadata)
     with atomic_path(path) as temporary:
-        program.save(temporary, include_initializers=True, external_data=False)
-        model = onnx.load(temporary)
-        _clean(model)
-        onnx.helper.set_model_props(model, metadata)
         temporary.write_bytes(model.SerializeToString(deterministic=True))
         _check_form(temporary, dynamic_samples)
         _check_numbers(module, temporary, lengths)
 
 
-def _export(module: nn.Module, example_samples: int, dynamic_samples: bool) -> torch.onnx.ONNXProgram:
+def _traced(
+    module: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    example_samples: int,
+    dynamic_samples: bool,
+    traces: Path | None,
+) -> onnx.ModelProto:
+    """The module's graph, its weights being inputs: read from the folder of traces, or traced and left there."""
+    if traces is None:
+        return _trace(module, weights, example_samples, dynamic_samples)
+    form = [[name, list(value.shape), str(value.dtype)] for name, value in weights.items()]
+    key = hashlib.sha256(json.dumps([form, example_samples, dynamic_samples]).encode()).hexdigest()
+    kept = traces / f"{key[:16]}.onnx"
+    if not kept.is_file():
+        traces.mkdir(parents=True, exist_ok=True)
+        model = _trace(module, weights, example_samples, dynamic_samples)
+        with atomic_path(kept) as temporary:
+            temporary.write_bytes(model.SerializeToString(deterministic=True))
+    return onnx.load(kept)
+
+
+def _trace(
+    module: nn.Module, weights: Mapping[str, torch.Tensor], example_samples: int, dynamic_samples: bool
+) -> onnx.ModelProto:
     """Trace and convert; constants are folded and dead ends removed by the exporter's optimiser."""
+    program = _export(module, example_samples, dynamic_samples)
+    graph = program.model.graph
+    for name in [name for name in graph.initializers if name in weights]:
+        value = graph.initializers.pop(name)
+        value.const_value = None  # as an input it is not folded into anything
+        graph.inputs.append(value)
+    with _quiet():
+        program.optimize()
+    model: onnx.ModelProto = program.model_proto
+    _clean(model)
+    return model
+
+
+def _fill(model: onnx.ModelProto, weights: Mapping[str, torch.Tensor]) -> None:
+    """Put the weights in the places of the inputs that are called like them."""
+    graph = model.graph
+    used = {name for node in graph.node for name in node.input}
+    wanted = [value.name for value in graph.input if value.name in weights]
+    kept = [value for value in graph.input if value.name not in weights]
+    del graph.input[:]
+    graph.input.extend(kept)
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(weights[name].detach().cpu().numpy(), name) for name in wanted if name in used
+    )
+
+
+def _export(module: nn.Module, example_samples: int, dynamic_samples: bool) -> torch.onnx.ONNXProgram:
+    """Trace and convert, nothing simplified yet."""
     if module.training:
         raise BundleError("a model in training mode was given to the export.", "Call module.eval() first.")
     batch, samples = torch.export.Dim("batch", min=1), torch.export.Dim("samples", min=1)
@@ -112,7 +169,7 @@ def _export(module: nn.Module, example_samples: int, dynamic_samples: bool) -> t
                 dynamic_shapes=(dimensions,),
                 opset_version=OPSET,
                 verbose=False,
-                optimize=True,
+                optimize=False,
             )
     except torch.onnx.errors.OnnxExporterError as problem:
         raise BundleError(
