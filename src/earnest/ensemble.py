@@ -120,7 +120,16 @@ def run(
             scores["notes"].append(f"No bundle was written: {obstacle}.")
             progress.note(scores["notes"][-1])
         scores["seconds"] = round(time.monotonic() - started, 1)
-        insight.write(directory, recipe, prepared.table, prepared.task, prepared.column, prepared.cache, scores)
+        insight.write(
+            directory,
+            recipe,
+            prepared.table,
+            prepared.task,
+            prepared.column,
+            prepared.cache,
+            scores,
+            prepared.place("mel"),
+        )
         atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
         write_report(directory)
         shutil.rmtree(prepared.cache, ignore_errors=True)

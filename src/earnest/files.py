@@ -10,13 +10,17 @@ import contextlib
 import errno
 import hashlib
 import os
+import pickle
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from earnest.errors import StorageError
+
+T = TypeVar("T")
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -73,6 +77,25 @@ def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
     StorageError : the disk is full, or the place cannot be written; the old file is untouched.
     """
     atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def kept(place: Path | None, make: Callable[[], T]) -> T:
+    """What `make` gives: read from `place` if it has been made before, else made and written there (None: nowhere).
+
+    Only for files of this process's own making, such as a run's cache: what lies there is unpickled.
+
+    Raises
+    ------
+    StorageError : the disk is full, or the place cannot be written.
+    """
+    if place is None:
+        return make()
+    if place.is_file():
+        value: T = pickle.loads(place.read_bytes())
+        return value
+    value = make()
+    atomic_write_bytes(place, pickle.dumps(value))
+    return value
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

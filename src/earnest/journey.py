@@ -23,7 +23,7 @@ import polars as pl
 
 from earnest import insight, leaks, levels, segments, splits
 from earnest.errors import BundleError, LeakError, RecipeError
-from earnest.files import atomic_path, atomic_write_text
+from earnest.files import atomic_path, atomic_write_text, kept
 from earnest.pool import Progress, Silent, default_jobs, epochs_of, run_carrying, run_units
 from earnest.preparation import Prepared, check_parts, grouping, prepare
 from earnest.provenance import environment
@@ -97,7 +97,16 @@ def run(
 
         progress.stage("bundle and report")
         ship(directory, recipe, prepared, scores, progress)
-        insight.write(directory, recipe, prepared.table, prepared.task, prepared.column, prepared.cache, scores)
+        insight.write(
+            directory,
+            recipe,
+            prepared.table,
+            prepared.task,
+            prepared.column,
+            prepared.cache,
+            scores,
+            prepared.place("mel"),
+        )
         atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
         write_report(directory)
         shutil.rmtree(prepared.cache, ignore_errors=True)
@@ -141,7 +150,8 @@ def check_leaks(
     """
     progress.stage("audit", len(prepared.table))
     samples = Waveforms.open(prepared.cache).__getitem__
-    look = partial(leaks.audit, samples=samples, sample_rate=recipe.sample_rate, target=prepared.column)
+    listen = partial(leaks.listen, prepared.table, samples, recipe.sample_rate)
+    look = partial(leaks.audit, target=prepared.column, heard=kept(prepared.place("copies"), listen))
     audit = look(prepared.table, folds)
     if recipe.split.copies == "drop" and audit.leaks["duplicate"]:
         folds = leaks.without_copies(folds, audit)

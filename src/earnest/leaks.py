@@ -67,6 +67,29 @@ class Audit:
         }
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What listening to a table's clips gave, whatever the folds.
+
+    Attributes
+    ----------
+    copies : the sounds that stand in the table more than once.
+    notes : what could not be compared.
+    rejected : clips that could not be read, with reason and remedy.
+    """
+
+    copies: tuple[Copies, ...]
+    notes: tuple[str, ...]
+    rejected: tuple[Mapping[str, str | None], ...]
+
+
+def listen(table: Table, samples: Samples | None = None, sample_rate: int = 16_000) -> Heard:
+    """Look for copies of the same audio; the long part of an audit. Parameters as for `audit`."""
+    reader = Reader(table, samples, sample_rate)
+    copies, notes = find(reader, len(table))
+    return Heard(tuple(copies), tuple(notes), tuple(reader.rejected.values()))
+
+
 def audit(
     table: Table,
     folds: Folds | None = None,
@@ -74,6 +97,7 @@ def audit(
     samples: Samples | None = None,
     sample_rate: int = 16_000,
     target: str = "label",
+    heard: Heard | None = None,
 ) -> Audit:
     """Look for shared speakers, shared sources and copies of the same audio.
 
@@ -84,6 +108,7 @@ def audit(
     samples : from a row number to its mono float32 audio at `sample_rate`; default: each clip is decoded from its file.
     sample_rate : the rate in hertz of what `samples` gives.
     target : the column whose values copies should share.
+    heard : what `listen` gave for this table before; None listens now.
 
     Returns
     -------
@@ -91,8 +116,8 @@ def audit(
         A clip that cannot be read is listed in `rejected`; it never ends the audit.
     """
     groups = {name: _groups(table, name) for name in ("speaker", "source")}
-    reader = Reader(table, samples, sample_rate)
-    copies, notes = find(reader, len(table))
+    heard = heard or listen(table, samples, sample_rate)
+    copies = heard.copies
     ids = table.column("id").to_list()
     labels = table.column(target).to_list() if table.has(target) else [None] * len(table)
     rows: list[dict[str, Any]] = []
@@ -113,9 +138,9 @@ def audit(
         duplicates=tuple(sorted(pair for entry in copies for pair in _pairs(entry, ids))),
         rows=tuple(rows),
         groups={name: _sizes(members) for name, members in groups.items() if members},
-        rejected=tuple(reader.rejected.values()),
-        notes=tuple(notes),
-        copies=tuple(copies),
+        rejected=heard.rejected,
+        notes=heard.notes,
+        copies=copies,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +12,19 @@ import numpy as np
 
 from earnest import augment, corpora, frontends, levels, models, search, segments, splits, tasks
 from earnest.errors import DataError, RecipeError
-from earnest.files import atomic_path, atomic_write_text
+from earnest.files import atomic_path, atomic_write_text, sha256_file
 from earnest.grouping import connected_groups
 from earnest.pool import Progress
 from earnest.recipe import Recipe, Split
 from earnest.table import Table
 from earnest.training import lessons, store
 from earnest.training.inputs import Inputs
-from earnest.training.waveforms import decode, decode_once
+from earnest.training.waveforms import SAMPLES, SPANS, decode, decode_once
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A corpus decoded and ready: the table's readable rows, their targets and where the audio is."""
+    """A corpus decoded and ready: the table's readable rows, their targets, where the audio is and what is shared."""
 
     table: Table
     task: tasks.Task
@@ -32,6 +33,17 @@ class Prepared:
     targets: np.ndarray
     cache: Path
     quarantine: list[dict[str, Any]]
+    shared: Path | None = None
+
+    def place(self, what: str) -> Path | None:
+        """Where runs over the same audio and targets share what they have found in them; None where none share."""
+        if self.shared is None:
+            return None
+        samples = (self.cache / SAMPLES).stat()  # the same file in every run, where none cuts the recordings
+        facts = [samples.st_size, samples.st_mtime_ns, sha256_file(self.cache / SPANS), self.labels]
+        key = hashlib.sha256(json.dumps([*facts, self.table.column("id").to_list()]).encode())
+        key.update(self.targets.tobytes())
+        return self.shared / "found" / f"{what}-{key.hexdigest()[:24]}"
 
 
 def check_parts(recipe: Recipe) -> None:
@@ -116,7 +128,7 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, shared: Path | N
     groups = connected_groups(table, columns)
     with atomic_path(cache / "groups.npy") as path:
         np.save(path, groups)
-    return Prepared(table, task, column, labels, targets, cache, quarantine)
+    return Prepared(table, task, column, labels, targets, cache, quarantine, shared)
 
 
 def share_features(cache: Path, shared: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -47,9 +48,14 @@ def room_of(file: Path) -> str:
     return file.relative_to(HOUSE).parts[0].removesuffix(".py")
 
 
-def imported(file: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imported(file: Path) -> tuple[tuple[int, str], ...]:
     """Line and full name of everything a file imports, wherever in the file it does so."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+    return tuple(_imported(ast.parse(file.read_text(encoding="utf-8"), str(file))))
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -61,17 +67,20 @@ def imported(file: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, node.module or ""
 
 
+ROOMS = {room_of(other) for other in FILES} - {"__init__"}
+
+
 def rooms_imported(file: Path) -> Iterator[tuple[int, str]]:
     for line, name in imported(file):
         package, _, rest = name.partition(".")
-        if package == "earnest" and rest.partition(".")[0] in {room_of(other) for other in FILES} - {"__init__"}:
+        if package == "earnest" and rest.partition(".")[0] in ROOMS:
             yield line, rest.partition(".")[0]
 
 
 def lines() -> dict[str, int]:
     """The line of every room; a private helper (`_name`) stands in the line of the first room that imports it."""
     found = {room: line for line, rooms in enumerate(ORDER) for room in rooms}
-    for _ in FILES:
+    for _ in ORDER:
         for file in FILES:
             line = found.get(room_of(file))
             for _, other in rooms_imported(file):

@@ -194,3 +194,18 @@ def test_parity_takes_no_number_for_no_difference(exported: Path) -> None:
 def test_parity_refuses_another_number_of_labels(exported: Path) -> None:
     with pytest.raises(BundleError, match="labels"):
         check_parity(exported, np.ones((1, 4)), lambda _: sounds([2000])[0], Inputs(WINDOW, 700, "pad", 256))
+
+
+def test_modules_of_one_build_share_a_trace_and_keep_their_own_weights(tmp_path: Path) -> None:
+    files = []
+    for seed in (1, 2):
+        module = Small()
+        generator = torch.Generator().manual_seed(seed)
+        module.weights, module.dense = torch.randn(4, 1, 3, 3, generator=generator), torch.randn(3, 4)
+        alone, shared = tmp_path / f"alone-{seed}.onnx", tmp_path / f"shared-{seed}.onnx"
+        for path, traces in ((alone, None), (shared, tmp_path / "traces")):
+            export_onnx(module.eval(), path, example_samples=WINDOW, dynamic_samples=True, traces=traces)
+        assert alone.read_bytes() == shared.read_bytes()
+        files.append(shared.read_bytes())
+    assert files[0] != files[1]
+    assert len(list((tmp_path / "traces").iterdir())) == 1

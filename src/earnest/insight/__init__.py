@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 import polars as pl
 from torch import nn
 
-from earnest.files import atomic_path, atomic_write_text
+from earnest.files import atomic_path, atomic_write_text, kept
 from earnest.insight import conditions, embedding, mel, saliency
 from earnest.recipe import Recipe
 from earnest.shipping.assemble import choose_fold
@@ -75,7 +76,14 @@ def keep(
 
 
 def write(
-    directory: Path, recipe: Recipe, table: Table, task: Task, column: str, cache: Path, scores: Mapping[str, Any]
+    directory: Path,
+    recipe: Recipe,
+    table: Table,
+    task: Task,
+    column: str,
+    cache: Path,
+    scores: Mapping[str, Any],
+    drawn: Path | None = None,
 ) -> None:
     """Write `insight/` of a run whose folds are scored.
 
@@ -85,6 +93,7 @@ def write(
     table, column : the clips, and the column that holds their target.
     cache : folder of the decoded audio and the encoded targets.
     scores : what will be the run's `scores.json`.
+    drawn : where runs over the same clips share the pictures of their classes.
     """
     place = directory / FOLDER
     place.mkdir(exist_ok=True)
@@ -95,14 +104,13 @@ def write(
         return
     group = "speaker" if table.has("speaker") else scores.get("group")
     groups = None if group is None else np.array(table.column(group).to_list(), dtype=object)
+    ids = table.column("id").to_list()
     targets = np.load(cache / "targets.npy").argmax(1)
-    facts, arrays = mel.portraits(
-        Waveforms.open(cache), targets, scores["labels"], groups, table.column("id").to_list()
-    )
+    draw = partial(mel.portraits, Waveforms.open(cache), targets, scores["labels"], groups, ids)
+    facts, arrays = kept(drawn, draw)
     save(place / "mel.npz", facts | {"group": group}, arrays)
     seed = scores["folds"][0]["seed"]
     first = predictions.filter(pl.col("seed") == seed)
-    ids = table.column("id").to_list()
     fold = choose_fold(scores)["name"]
     _write_json(place / "map.json", embedding.chart(_kept(directory, fold), first, ids, fold))
     names = [entry["name"] for entry in scores["folds"] if entry["seed"] == seed]
