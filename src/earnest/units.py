@@ -313,7 +313,7 @@ def _export(
         min_samples=inputs.smallest,
         labels=unit.labels,
         sample_rate=unit.recipe.sample_rate,
-        traces=None if task.fit else unit.cache / "traces",  # a fitted task has numbers that are no weights
+        traces=None if has_more_than_weights(unit, task) else unit.cache / "traces",
     )
     return check_parity(
         path,
@@ -323,6 +323,11 @@ def _export(
         kind=task.kind,
         combine=unit.recipe.combine,
     ).as_dict()
+
+
+def has_more_than_weights(unit: Unit, task: tasks.Task) -> bool:
+    """Whether the folds' models differ in more than their weights: by the depth of trees, by the scale of a target."""
+    return models.is_estimator(unit.recipe.model.name) or task.fit is not None
 
 
 def rule_of(recipe: Recipe, task: tasks.Task) -> Callable[[np.ndarray], np.ndarray] | None:

@@ -24,9 +24,9 @@ PARTS = {name: registry.load("frontends", name).FrontEnd for name in registry.na
 NAMES = [name for name, part in PARTS.items() if part.exportable]
 
 # Single precision leaves some 1e-7 of a frame's loudest bin in every bin. Just above the floor, 100 dB below a loud
-# voice, that is about 1e-3 of what is there; it happens to one value in a thousand of a recording (in a hundred of
-# pure tones, whose gaps are empty), and coefficients average it out.
-SAME, RARELY, RARE = 1e-4, 2e-3, 1e-2
+# voice, that is about 1e-3 of what is there; it happens to one value in a thousand of a recording (of pure
+# tones, whose gaps are empty, to one in a hundred of each evaluation), and coefficients average it out.
+SAME, RARELY, RARE = 1e-4, 2e-3, 2e-2
 
 
 def build(name: str) -> FrontEnd:

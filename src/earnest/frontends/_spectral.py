@@ -10,7 +10,7 @@ from torch import nn
 
 from earnest.frontends._base import FrontEnd
 from earnest.frontends._framing import Framing
-from earnest.frontends._spectrum import ConvolutionSpectrum, Spectrum
+from earnest.frontends._spectrum import FactoredSpectrum, Spectrum
 
 
 class SpectralFrontEnd(FrontEnd):
@@ -64,6 +64,6 @@ class SpectralFrontEnd(FrontEnd):
         return features
 
     def for_export(self) -> nn.Module:
-        """The same numbers as a convolution, with dynamic batch and dynamic samples."""
-        exported = nn.Sequential(ConvolutionSpectrum(*self._parts), self.tail)
+        """The same numbers by matrix products, with dynamic batch and dynamic samples."""
+        exported = nn.Sequential(FactoredSpectrum(*self._parts), self.tail)
         return exported.to(self.spectrum.window.device).eval()

@@ -1,4 +1,4 @@
-"""From audio to (projected) power spectra, twice: a fast evaluation for training and a convolution for export."""
+"""From audio to (projected) power spectra, twice: a fast evaluation for training, and matrix products for export."""
 
 from __future__ import annotations
 
@@ -107,59 +107,102 @@ class Spectrum(nn.Module):
         return bands
 
 
-class ConvolutionSpectrum(nn.Module):
-    """The same numbers as `Spectrum`, as one convolution with sine and cosine kernels.
+class FactoredSpectrum(nn.Module):
+    """The same numbers as `Spectrum`, its Fourier transform as two matrix products (Cooley and Tukey 1965).
 
-    Mean removal, pre-emphasis and window are linear, so they are folded into the kernels. Bins that the projection
-    never uses are left out. No shape is looked at in Python: batch and samples stay dynamic in an exported graph.
+    With n_fft = R × S, a frame's samples n = R a + b and its bins k = q + S p:
+
+        X[q + S p] = Σ_b exp(-2πi b (q + S p) / n_fft) Σ_a x[R a + b] exp(-2πi a q / S)
+
+    The inner sums are one product per b, the outer sums one for all. That is several times less to multiply than one
+    product with all sines and cosines, and its sums are short, so that quiet bands beside loud ones stay what they are
+    in single precision. No shape is looked at in Python: batch and samples stay dynamic in an exported graph.
     """
 
-    kernels: torch.Tensor
-    ones: torch.Tensor
+    order: torch.Tensor
+    window: torch.Tensor
+    inner: torch.Tensor
+    outer: torch.Tensor
+    mean: torch.Tensor
     projection: torch.Tensor | None
 
     def __init__(self, config: FrameConfig, framing: Framing, projection: np.ndarray | None, energy: bool) -> None:
         super().__init__()
         self.config, self.framing, self.energy = config, framing, energy
-        used = np.arange(framing.n_fft // 2 + 1)
-        if projection is not None:
-            used = np.flatnonzero(projection.any(axis=1))
-            projection = projection[used]
-        self.bins = len(used)
-        self.register_buffer("kernels", torch.from_numpy(kernels(config, framing, used)).float(), persistent=False)
-        self.register_buffer("ones", torch.ones(1, 1, framing.window), persistent=False)
-        matrix = None if projection is None else torch.from_numpy(projection).float()
-        self.register_buffer("projection", matrix, persistent=False)
+        window = config.scale * window_function(config.window, framing.window, config.periodic)
+        self.first = float(window[0])
+        window = np.pad(window, (0, framing.n_fft - framing.window))
+        self.rows, self.columns = factors(framing.n_fft)
+        order = np.arange(framing.n_fft).reshape(self.columns, self.rows).T  # [b, a] = R a + b
+        inner, outer = transforms(self.rows, self.columns)
+        matrix = None if projection is None else torch.from_numpy(np.ascontiguousarray(projection)).float()
+        values = {
+            "order": torch.from_numpy(np.ascontiguousarray(order))[:, None],  # (R, 1, S)
+            "window": torch.from_numpy(window[order]).float()[:, None],
+            "inner": torch.from_numpy(inner).float(),
+            "outer": torch.from_numpy(outer).float(),
+            "mean": torch.full((1, 1, framing.window), 1 / framing.window),
+            "projection": matrix,
+        }
+        for name, value in values.items():
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Spectra of all frames; (batch, samples) → (batch, frames, bands)."""
-        padded = self.framing.pad_for_export(audio).unsqueeze(1)
-        parts = F.conv1d(padded, self.kernels, stride=self.framing.hop).square()
-        power = (parts[:, : self.bins] + parts[:, self.bins :]).transpose(1, 2)
-        if self.config.power != 2:
-            power = power.clamp_min(TINY) ** (self.config.power / 2)
+        config, batch = self.config, audio.shape[0]
+        padded = self.framing.pad_for_export(audio)
+        frames = self._frames(padded)  # (R, batch × frames, S)
+        if config.remove_dc or self.energy:
+            means = F.conv1d(padded[:, None], self.mean, stride=self.framing.hop)  # (batch, 1, frames)
+        if config.remove_dc:
+            frames = frames + (config.pre_emphasis - 1) * means.reshape(1, -1, 1) * self.window
+        parts = torch.matmul(frames, self.inner)  # (R, batch × frames, 2 S): real parts, then imaginary ones
+        parts = parts.reshape(self.rows, -1, 2, self.columns).permute(2, 0, 1, 3).reshape(2 * self.rows, -1)
+        squares = torch.matmul(self.outer, parts).square()  # (2 P, batch × frames × S)
+        half = self.outer.shape[0] // 2
+        power = (squares[:half] + squares[half:]).reshape(half, -1, self.columns).transpose(0, 1)
+        power = power.reshape(batch, -1, half * self.columns)[..., : self.framing.n_fft // 2 + 1]
+        if config.power != 2:
+            power = power.clamp_min(TINY) ** (config.power / 2)
         bands = power if self.projection is None else power @ self.projection
         if self.energy:
-            padded = padded * self.config.scale
-            total = F.conv1d(padded, self.ones, stride=self.framing.hop)
-            squares = F.conv1d(padded.square(), self.ones, stride=self.framing.hop)
-            energy = (squares - total.square() / self.framing.window).clamp_min(0)
+            squared = F.conv1d(padded.square()[:, None], self.mean, stride=self.framing.hop)
+            energy = (squared - means.square()).clamp_min(0) * (self.framing.window * config.scale**2)
             bands = torch.cat([bands, energy.transpose(1, 2)], dim=-1)
         return bands
 
+    def _frames(self, padded: torch.Tensor) -> torch.Tensor:
+        """Frames after pre-emphasis and window, their samples in the order of the transform; (R, batch × frames, S)."""
+        hop, emphasis = self.framing.hop, self.config.pre_emphasis
+        count = (padded.shape[1] - self.framing.window) // hop + 1
+        padded = F.pad(padded, (0, self.framing.n_fft - self.framing.window))
+        framed = padded
+        if emphasis:
+            framed = torch.cat([padded[:, :1], padded[:, 1:] - emphasis * padded[:, :-1]], dim=1)
+        starts = hop * torch.arange(count, device=padded.device)
+        places = (self.order + starts[:, None]).reshape(-1)  # (R × frames × S,)
+        frames = framed.index_select(1, places).reshape(padded.shape[0], self.rows, -1, self.columns)
+        frames = frames.transpose(0, 1).reshape(self.rows, -1, self.columns) * self.window
+        if emphasis and self.first:
+            # Inside a frame the sample before the first is the first itself.
+            ahead, here = padded.index_select(1, starts), framed.index_select(1, starts)
+            change = self.first * ((1 - emphasis) * ahead - here).reshape(1, -1, 1)
+            frames = frames + change * (self.order == 0)
+        return frames
 
-def kernels(config: FrameConfig, framing: Framing, bins: np.ndarray) -> np.ndarray:
-    """The frame's whole linear path as (2 × bins, 1, window) float64 kernels, cosines first."""
-    samples = np.arange(framing.window)
-    angle = 2 * np.pi * np.outer(bins, samples) / framing.n_fft
-    rows = np.concatenate([np.cos(angle), -np.sin(angle)])
-    rows *= config.scale * window_function(config.window, framing.window, config.periodic)
-    if config.pre_emphasis:
-        # The transpose of y[n] = x[n] - a x[n - 1], y[0] = (1 - a) x[0].
-        following = np.concatenate([rows[:, 1:], np.zeros((len(rows), 1))], axis=1)
-        first = rows[:, 0].copy()
-        rows = rows - config.pre_emphasis * following
-        rows[:, 0] -= config.pre_emphasis * first
-    if config.remove_dc:
-        rows = rows - rows.mean(axis=1, keepdims=True)
-    return rows[:, None, :]
+
+def factors(n_fft: int) -> tuple[int, int]:
+    """R and S with R S = n_fft, for which the two products are least to multiply."""
+    choices = [(rows, n_fft // rows) for rows in range(1, n_fft + 1) if n_fft % rows == 0]
+    return min(choices, key=lambda pair: 2 * pair[1] + 4 * (pair[0] // 2 + 1))
+
+
+def transforms(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices of both products in float64: (R, S, 2 S) with the rotations by b in it, and (2 P, 2 R)."""
+    turn = -2j * np.pi
+    places = np.arange(columns)
+    inner = np.exp(turn * np.outer(places, places) / columns)[None]  # [a, q]
+    inner = inner * np.exp(turn * np.outer(np.arange(rows), places) / (rows * columns))[:, None]  # [b, a, q]
+    outer = np.exp(turn * np.outer(np.arange(rows // 2 + 1), np.arange(rows)) / rows)  # [p, b]
+    whole = np.block([[outer.real, -outer.imag], [outer.imag, outer.real]])
+    return np.concatenate([inner.real, inner.imag], axis=2), whole

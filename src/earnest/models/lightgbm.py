@@ -62,6 +62,11 @@ class Config:
     balanced: bool = False
 
 
+DECIMALS = 3
+"""Training features, in deviations, are rounded to so many decimals: between values that differ by rounding alone no
+tree can set a threshold, on either side of which the exported front end could then fall."""
+
+
 class Decision(nn.Module):
     """Fitted trees as a network of buffers; it compares in double precision, as LightGBM does.
 
@@ -147,7 +152,7 @@ class Estimator:
             )
         numbers = self._numbers(int(rng.integers(2**31)))
         rows = self.library.Dataset(
-            features.astype(np.float64),
+            np.round(features.astype(np.float64), DECIMALS),
             targets,
             weight=_weights(targets) if self.config.balanced else None,
             params=numbers,

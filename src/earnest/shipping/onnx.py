@@ -19,7 +19,7 @@ What was seen while exporting small models (convolution DFT, log, CNN, pooling) 
 - Adding a constant below 1e-8 is taken for adding zero and optimised away: log(x + 1e-9) becomes log(x), and digital
   silence becomes NaN. Front ends add 1 to x / floor instead, and the check here includes silence.
 - An example batch of one clip is taken for a constant; the example here has two.
-- `torch.stft` and `fft` become operators that few devices run and that are slower than a `conv1d` DFT.
+- `torch.stft` and `fft` become operators that few devices run and that are slower than a DFT by matrix products.
 - The exporter talks on standard error (missing torchvision) and raises FutureWarning from its own inside, and it writes
   the stack trace of every operator, with the folders of this machine, into the file. All of that is removed here.
 """
