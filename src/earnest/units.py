@@ -42,7 +42,7 @@ from earnest.training.loop import Validation, derive, laid_out, train
 from earnest.training.origins import Origin
 from earnest.training.pipeline import AnyNormaliser, Members, Normalised, Pipeline, normaliser_for
 from earnest.training.precision import in_precision
-from earnest.training.store import Windows
+from earnest.training.store import AsShipped, Windows
 from earnest.training.transfer import Transfer
 from earnest.training.waveforms import Waveforms
 
@@ -177,7 +177,9 @@ def _work(unit: Unit) -> dict[str, Any]:
     if not trained:
         checkpoints.save(unit.directory / "checkpoint", "final", network.state_dict(), record)
 
-    judge = Evaluator(examples.windows, unit.test, rule_of(recipe, task))
+    ships = unit.ship and bench.frontend.exportable
+    windows = AsShipped(examples.waveforms, bench.inputs, bench.frontend) if ships else examples.windows
+    judge = Evaluator(windows, unit.test, rule_of(recipe, task))
     scores, _ = judge.probabilities(network, task.probabilities)
     for precision in recipe.precisions:
         with atomic_path(unit.directory / f"predictions-{precision}.npy") as path:
@@ -187,7 +189,7 @@ def _work(unit: Unit) -> dict[str, Any]:
         record["predictions_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     record |= {"search": searched} if searched else {}
-    if unit.ship and bench.frontend.exportable:
+    if ships:
         pipeline = Pipeline(bench.frontend, bench.normaliser, model)
         record["parity"] = _export(unit, pipeline, bench.inputs, examples.waveforms, scores, task)
     if unit.ship:

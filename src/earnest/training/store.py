@@ -80,6 +80,18 @@ class Windows:
         return extract(self.frontend, self.inputs.windows(np.asarray(self.waveforms[row])))
 
 
+class AsShipped(Windows):
+    """The same features by the front end's exported form, so that what is scored is what ships, rounding included."""
+
+    def __init__(self, waveforms: Waveforms, inputs: Inputs, frontend: FrontEnd) -> None:
+        super().__init__(waveforms, inputs, frontend)
+        self.exported = frontend.for_export()
+
+    def compute(self, row: int) -> list[Features]:
+        """Features of each window of one clip, from the samples."""
+        return extract(self.exported, self.inputs.windows(np.asarray(self.waveforms[row])))
+
+
 class Stored:
     """A finished store, mapped into memory."""
 
