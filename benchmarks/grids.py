@@ -54,7 +54,7 @@ def main() -> None:
         f"Four networks as cells of one grid on ESC-10, five folds, {epochs} epochs of 320 clips; medians of {ROUNDS}"
     )
     print(
-        "rounds. Beside training: reading, audit, features, scoring, export, comparison with the exported file, report.\n"
+        "rounds. Beside training: reading, audit, features, scoring, export, its comparison with the model, report.\n"
     )
     print("| cell | beside training |")
     print("| --- | ---: |")

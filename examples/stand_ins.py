@@ -26,6 +26,7 @@ RECORDINGS = 10
 
 
 def main() -> None:
+    """Make both trees."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("folder", type=Path)
     folder = options.parse_args().folder
