@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from earnest.errors import RecipeError, did_you_mean
 from earnest.sections import Clips, Part, Range, Search, Split, Start, Strict, Training
@@ -86,6 +86,14 @@ class Recipe(Strict):
     @classmethod
     def _channels_from_list(cls, value: Any) -> Any:
         return {"name": "channels", "of": value} if isinstance(value, list) else value
+
+    @field_validator("frontend", "task", "mode", mode="before")
+    @classmethod
+    def _options_alone(cls, value: Any, info: ValidationInfo) -> Any:
+        """Options without a name are those of the part that is taken by default."""
+        if isinstance(value, Mapping) and "name" not in value:
+            return {"name": cls.model_fields[str(info.field_name)].default.name, **value}
+        return value
 
     def plain(self) -> dict[str, Any]:
         """The recipe as plain YAML values, parts in their short form."""
@@ -248,7 +256,10 @@ def apply(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]
             value = text if key in ("corpus", "pattern") else yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"override {override!r}: the value is not valid YAML: {error}") from error
-        result = with_value(result, key.strip(), value)
+        key = key.strip()
+        if key == "split" and isinstance(value, str) and isinstance(result.get(key), Mapping):
+            key = "split.name"  # another scheme for the same groups, folds and fractions
+        result = with_value(result, key, value)
     return result
 
 

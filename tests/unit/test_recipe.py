@@ -1,6 +1,7 @@
 """Recipes: strict keys, overrides, grids, and a hash over all that decides a result."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,16 @@ def test_options_of_parts_are_checked_against_their_numbers():
         recipe.configure(Config, {"widht": 5}, "model x")
     with pytest.raises(RecipeError, match="model x: width"):
         recipe.configure(Config, {"width": "wide"}, "model x")
+
+
+def test_options_of_a_part_that_is_taken_by_default() -> None:
+    (one,) = recipe.load(None, ["corpus=fsdd", "model=ds_cnn", "frontend.hop_ms=5"])
+    assert (one.frontend.name, one.frontend.options) == ("log_mel", {"hop_ms": 5})
+
+
+def test_another_split_keeps_the_groups_and_fractions(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "corpus: fsdd\nmodel: ds_cnn\nsplit: {name: official, group: source, validation: 0}\n"
+    )
+    (one,) = recipe.load(tmp_path / "r.yaml", ["split=group-k-fold"])
+    assert (one.split.name, one.split.group, one.split.validation) == ("group-k-fold", ("source",), 0)
