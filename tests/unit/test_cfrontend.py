@@ -293,10 +293,9 @@ def test_it_needs_nothing_but_the_mathematics(build: Any) -> None:
         pytest.skip("nm is not installed")
     subprocess.run([str(CC), "-std=c99", "-O2", "-c", "earnest_frontend.c"], cwd=folder, check=True)
     listed = subprocess.run([nm, "-u", "earnest_frontend.o"], cwd=folder, capture_output=True, text=True, check=True)
-    names = {line.split()[-1].lstrip("_") for line in listed.stdout.splitlines()}
-    assert {name.split("@")[0] for name in names} <= {"memcpy", "memmove", "memset", "logf", "sqrtf", "powf"} | {
-        name for name in names if name.startswith(("stack_chk", "GLOBAL_OFFSET"))
-    }
+    names = {line.split()[-1].lstrip("_").partition("@")[0] for line in listed.stdout.splitlines()}
+    compiler = {name for name in names if name.startswith(("stack_chk", "GLOBAL_OFFSET"))}
+    assert names - compiler <= {"memcpy", "memmove", "memset", "logf", "sqrtf", "powf"}
 
 
 def test_costs(build: Any) -> None:
