@@ -6,7 +6,7 @@ What is scored on them says nothing about the corpora whose layout they have:
 
 - `urbansound8k` holds the 400 clips of ESC-10, their first four seconds, each official fold dealt into two by the
   recording that a clip was cut from; salience is made up.
-- `modma` holds ten recordings of each of RAVDESS's 24 actors. The label (MDD, HC) is the actor's sex, so that there is
+- `modma` holds four recordings of each of RAVDESS's 24 actors. The label (MDD, HC) is the actor's sex, so that there is
   something to learn.
 
 Needs EARNEST_DATA with esc10 and ravdess in it.
@@ -22,7 +22,7 @@ from pathlib import Path
 from earnest import audio
 from earnest.corpora import open_table
 
-RECORDINGS = 10
+RECORDINGS = 4
 
 
 def main() -> None:
