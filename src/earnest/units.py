@@ -40,7 +40,7 @@ from earnest.training.inputs import Inputs
 from earnest.training.lessons import Rows
 from earnest.training.loop import Validation, derive, laid_out, train
 from earnest.training.origins import Origin
-from earnest.training.pipeline import AnyNormaliser, Members, Normalised, Pipeline, normaliser_for
+from earnest.training.pipeline import AnyNormaliser, Members, Normalised, Pipeline, normaliser_for, restore
 from earnest.training.precision import in_precision
 from earnest.training.store import AsShipped, Windows
 from earnest.training.transfer import Transfer
@@ -212,16 +212,9 @@ def _reload(unit: Unit, frontend: FrontEnd, inputs: Inputs) -> tuple[nn.Module, 
     except CheckpointError:
         return None
     state = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
-    recipe = unit.recipe
-    if models.is_estimator(recipe.model.name):
-        return models.build_estimator(recipe.model, len(unit.labels)).restore(state), record
-    frames = frontend.frames_for(inputs.window)
-    members = [
-        models.build(recipe.model, frames, frontend.bands, len(unit.labels)) for _ in range(recipe.training.members)
-    ]
-    model = members[0] if len(members) == 1 else Members(members)
-    model.load_state_dict(state)
-    return laid_out(model.eval()), record
+    if models.is_estimator(unit.recipe.model.name):
+        return restore(unit.recipe, frontend, inputs, len(unit.labels), state), record
+    return laid_out(restore(unit.recipe, frontend, inputs, len(unit.labels), state)), record
 
 
 def _train_network(

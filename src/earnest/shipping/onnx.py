@@ -32,6 +32,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,28 @@ from earnest.runtime.graph import INPUT, OUTPUT
 OPSET = 20
 TOLERANCE = 1e-4
 _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What a module takes and gives.
+
+    Attributes
+    ----------
+    examples : name of an input → an example of it, whose first axis is the batch.
+    free : for each input, axis → name of the axes (beside the batch) that may be of any size.
+    outputs : names of what comes out.
+    """
+
+    examples: Mapping[str, torch.Tensor]
+    free: tuple[Mapping[int, str], ...]
+    outputs: tuple[str, ...] = (OUTPUT,)
+
+    @classmethod
+    def of_audio(cls, samples: int, dynamic: bool, outputs: tuple[str, ...] = (OUTPUT,)) -> Ends:
+        """Audio (batch, samples) in."""
+        example = torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
+        return cls({INPUT: example}, ({1: "samples"} if dynamic else {},), outputs)
 
 
 def export_onnx(
@@ -83,8 +106,8 @@ def export_onnx(
         above 1e-4, or 1e-4 of the largest score above one, at any tried length or batch size).
     StorageError : the disk is full or the place cannot be written.
     """
-    weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    model = _traced(module, weights, example_samples, dynamic_samples, traces)
+    weights = weights_of(module)
+    model = _traced(module, weights, Ends.of_audio(example_samples, dynamic_samples), traces)
     _fill(model, weights)
     metadata = {"earnest": earnest.__version__}
     if labels:
@@ -100,32 +123,45 @@ def export_onnx(
         _check_numbers(module, temporary, lengths)
 
 
-def _traced(
-    module: nn.Module,
-    weights: Mapping[str, torch.Tensor],
-    example_samples: int,
-    dynamic_samples: bool,
-    traces: Path | None,
-) -> onnx.ModelProto:
+def export_part(module: nn.Module, path: Path, ends: Ends) -> None:
+    """Write a part of a pipeline (its front end, or its network from features on) as one ONNX file, unchecked.
+
+    Raises
+    ------
+    BundleError : the part cannot be exported.
+    StorageError : the disk is full or the place cannot be written.
+    """
+    weights = weights_of(module)
+    model = _trace(module, weights, ends)
+    _fill(model, weights)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def weights_of(module: nn.Module) -> dict[str, torch.Tensor]:
+    """All parameters and buffers of a module, kept ones and others, by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _traced(module: nn.Module, weights: Mapping[str, torch.Tensor], ends: Ends, traces: Path | None) -> onnx.ModelProto:
     """The module's graph, its weights being inputs: read from the folder of traces, or traced and left there."""
     if traces is None:
-        return _trace(module, weights, example_samples, dynamic_samples)
+        return _trace(module, weights, ends)
     form = [[name, list(value.shape), str(value.dtype)] for name, value in weights.items()]
-    key = hashlib.sha256(json.dumps([form, example_samples, dynamic_samples]).encode()).hexdigest()
+    sizes = [[name, list(value.shape)] for name, value in ends.examples.items()]
+    key = hashlib.sha256(json.dumps([form, sizes, [list(axes) for axes in ends.free]]).encode()).hexdigest()
     kept = traces / f"{key[:16]}.onnx"
     if not kept.is_file():
         traces.mkdir(parents=True, exist_ok=True)
-        model = _trace(module, weights, example_samples, dynamic_samples)
+        model = _trace(module, weights, ends)
         with atomic_path(kept) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
     return onnx.load(kept)
 
 
-def _trace(
-    module: nn.Module, weights: Mapping[str, torch.Tensor], example_samples: int, dynamic_samples: bool
-) -> onnx.ModelProto:
+def _trace(module: nn.Module, weights: Mapping[str, torch.Tensor], ends: Ends) -> onnx.ModelProto:
     """Trace and convert; constants are folded and dead ends removed by the exporter's optimiser."""
-    program = _export(module, example_samples, dynamic_samples)
+    program = _export(module, ends)
     graph = program.model.graph
     for name in [name for name in graph.initializers if name in weights]:
         value = graph.initializers.pop(name)
@@ -151,22 +187,22 @@ def _fill(model: onnx.ModelProto, weights: Mapping[str, torch.Tensor]) -> None:
     )
 
 
-def _export(module: nn.Module, example_samples: int, dynamic_samples: bool) -> torch.onnx.ONNXProgram:
+def _export(module: nn.Module, ends: Ends) -> torch.onnx.ONNXProgram:
     """Trace and convert, nothing simplified yet."""
     if module.training:
         raise BundleError("a model in training mode was given to the export.", "Call module.eval() first.")
-    batch, samples = torch.export.Dim("batch", min=1), torch.export.Dim("samples", min=1)
-    dimensions = {0: batch, 1: samples} if dynamic_samples else {0: batch}
-    example = torch.randn(2, example_samples, generator=torch.Generator().manual_seed(0))
+    names = {"batch", *(name for axes in ends.free for name in axes.values())}
+    sizes = {name: torch.export.Dim(name, min=1) for name in sorted(names)}
+    dimensions = tuple({0: sizes["batch"], **{axis: sizes[name] for axis, name in axes.items()}} for axes in ends.free)
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 module,
-                (example,),
+                tuple(ends.examples.values()),
                 dynamo=True,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes=(dimensions,),
+                input_names=list(ends.examples),
+                output_names=list(ends.outputs),
+                dynamic_shapes=dimensions if len(dimensions) == 1 else (dimensions,),
                 opset_version=OPSET,
                 verbose=False,
                 optimize=False,

@@ -7,13 +7,16 @@ With several front ends, what lies between is a tuple, one tensor for each chann
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from earnest.frontends import Features, Size
+from earnest import models
+from earnest.frontends import Features, FrontEnd, Size
+from earnest.recipe import Recipe
+from earnest.training.inputs import Inputs
 
 
 class Moments:
@@ -145,3 +148,16 @@ class Pipeline(nn.Module):
     def for_export(self) -> Pipeline:
         """The same numbers, with the front end in the form that exports."""
         return Pipeline(self.frontend.for_export(), self.normaliser, self.model).eval()  # type: ignore[operator]
+
+
+def restore(
+    recipe: Recipe, frontend: FrontEnd, inputs: Inputs, outputs: int, state: Mapping[str, torch.Tensor]
+) -> nn.Module:
+    """A trained model from its weights, in evaluation mode: a network, its members, or what an estimator fitted."""
+    if models.is_estimator(recipe.model.name):
+        return models.build_estimator(recipe.model, outputs).restore(state)
+    frames = frontend.frames_for(inputs.window)
+    members = [models.build(recipe.model, frames, frontend.bands, outputs) for _ in range(recipe.training.members)]
+    model = members[0] if len(members) == 1 else Members(members)
+    model.load_state_dict(state)
+    return model.eval()
