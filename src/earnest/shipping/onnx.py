@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import json
 import logging
 import warnings
@@ -202,7 +203,7 @@ def _export(module: nn.Module, ends: Ends) -> torch.onnx.ONNXProgram:
                 dynamo=True,
                 input_names=list(ends.examples),
                 output_names=list(ends.outputs),
-                dynamic_shapes=dimensions if len(dimensions) == 1 else (dimensions,),
+                dynamic_shapes=(dimensions,) if _takes_any_number(module) else dimensions,
                 opset_version=OPSET,
                 verbose=False,
                 optimize=False,
@@ -215,6 +216,12 @@ def _export(module: nn.Module, ends: Ends) -> torch.onnx.ONNXProgram:
     if program is None:
         raise BundleError("torch.onnx.export gave nothing.", "Update torch.")
     return program
+
+
+def _takes_any_number(module: nn.Module) -> bool:
+    """Whether `forward` is declared with `*inputs`; then torch wants their dimensions as one tuple."""
+    kinds = {parameter.kind for parameter in inspect.signature(module.forward).parameters.values()}
+    return inspect.Parameter.VAR_POSITIONAL in kinds
 
 
 @contextlib.contextmanager
