@@ -59,7 +59,7 @@ class Decision(nn.Module):
     ----------
     state : tensors `mean`, `scale` (dims,), `vectors` (vectors, dims), `coefficients` (pairs, vectors), `intercepts`
         (pairs,), `gamma`, `temperature` (0 dims), `classes` (classes,) int64 and `outputs` (0 dims, int64). Gamma 0
-        means a linear kernel.
+        means a linear kernel: no vectors, and coefficients (pairs, dims).
     """
 
     mean: torch.Tensor
@@ -97,10 +97,10 @@ class Decision(nn.Module):
     def decisions(self, rows: torch.Tensor) -> torch.Tensor:
         """One-vs-rest decision values (batch, classes) of rows (batch, dims), as `SVC.decision_function` gives them."""
         rows = (rows - self.mean) / self.scale
-        products = rows @ self.vectors.T  # (batch, vectors)
         if self.linear:
-            kernel = products
+            kernel = rows
         else:
+            products = rows @ self.vectors.T  # (batch, vectors)
             squares = (rows**2).sum(dim=1, keepdim=True) + (self.vectors**2).sum(dim=1) - 2.0 * products
             kernel = torch.exp(-self.gamma * squares.clamp(min=0.0))
         pairs = kernel @ self.coefficients.T + self.intercepts  # (batch, pairs), positive for the first of each pair
@@ -153,11 +153,14 @@ class Estimator:
         rows = (rows - mean) / scale
         folds = _inner_folds(groups, rng)
         candidates = self._candidates(rows.shape[1])
-        held_out = [self._held_out(rows, targets, folds, *candidate) for candidate in candidates]
+        products = rows @ rows.T  # every machine's kernel is made of these
+        held_out = [self._held_out(products, targets, folds, *candidate) for candidate in candidates]
         best = int(np.argmax([_accuracy(values, targets) for values in held_out]))  # the first of equals
-        machine = self._machine(*candidates[best]).fit(rows, targets)
+        price, gamma = candidates[best]
+        machine = self._machine(price).fit(_kernel(products, gamma), targets)
         temperature = _temperature(held_out[best], targets)
-        return Decision(_state(machine, mean, scale, candidates[best][1], temperature, self.outputs))
+        vectors = rows[machine.support_]
+        return Decision(_state(machine, vectors, mean, scale, gamma, temperature, self.outputs))
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> Decision:
         """The network again, from its `state_dict`."""
@@ -176,11 +179,10 @@ class Estimator:
             widths = (float(self.config.gamma),)
         return [(price, width / dims) for price, width in itertools.product(prices, widths)]
 
-    def _machine(self, price: float, gamma: float) -> SVC:
+    def _machine(self, price: float) -> SVC:
         return SVC(
             C=price,
-            kernel=self.config.kernel,
-            gamma=gamma if gamma > 0.0 else "scale",
+            kernel="precomputed",
             decision_function_shape="ovr",
             break_ties=True,
             class_weight="balanced" if self.config.balanced else None,
@@ -188,23 +190,33 @@ class Estimator:
         )
 
     def _held_out(
-        self, rows: np.ndarray, targets: np.ndarray, folds: np.ndarray, price: float, gamma: float
+        self, products: np.ndarray, targets: np.ndarray, folds: np.ndarray, price: float, gamma: float
     ) -> np.ndarray:
         """Decision values (clips, outputs) from machines that did not see the clip's group; NaN where none could."""
-        values = np.full((len(rows), self.outputs), np.nan)
+        values = np.full((len(targets), self.outputs), np.nan)
+        kernel = _kernel(products, gamma)
         for fold in np.unique(folds):
             train, test = folds != fold, folds == fold
             classes = np.unique(targets[train])
             if len(classes) < 2:
                 continue
-            machine = self._machine(price, gamma).fit(rows[train], targets[train])
-            decisions = machine.decision_function(rows[test])
+            machine = self._machine(price).fit(kernel[np.ix_(train, train)], targets[train])
+            decisions = machine.decision_function(kernel[np.ix_(test, train)])
             if len(classes) == 2:
                 decisions = np.stack([-decisions, decisions], axis=1)
             block = np.full((int(test.sum()), self.outputs), decisions.min() - 1.0)
             block[:, classes] = decisions
             values[test] = block
         return values
+
+
+def _kernel(products: np.ndarray, gamma: float) -> np.ndarray:
+    """The kernel of all rows with each other, from their scalar products (rows, rows); gamma 0 is the linear one."""
+    if gamma == 0.0:
+        return products
+    lengths = products.diagonal()
+    squares = lengths[:, None] + lengths - 2.0 * products
+    return np.asarray(np.exp(-gamma * np.maximum(squares, 0.0)))
 
 
 def _inner_folds(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -247,16 +259,22 @@ def _temperature(values: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _state(
-    machine: SVC, mean: np.ndarray, scale: np.ndarray, gamma: float, temperature: float, outputs: int
+    machine: SVC,
+    vectors: np.ndarray,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    gamma: float,
+    temperature: float,
+    outputs: int,
 ) -> dict[str, torch.Tensor]:
     """The fitted machine as `Decision`'s tensors."""
     classes = np.asarray(machine.classes_, dtype=np.int64)
-    vectors, coefficients = np.asarray(machine.support_vectors_), _pair_coefficients(machine)
+    coefficients = _pair_coefficients(machine)
     intercepts = np.asarray(machine.intercept_, dtype=np.float64)
     if len(classes) == 2:  # scikit-learn's two-class decision is positive for the second class
         coefficients, intercepts = -coefficients, -intercepts
     if gamma == 0.0:  # a linear machine is one weight vector per pair
-        coefficients, vectors = coefficients @ vectors, np.eye(vectors.shape[1])
+        coefficients, vectors = coefficients @ vectors, vectors[:0]
     arrays = {
         "mean": mean,
         "scale": scale,
