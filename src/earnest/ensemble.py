@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import polars as pl
 import yaml
 
@@ -34,8 +33,8 @@ from earnest.recipe import Recipe, digest, load
 from earnest.reporting.report import write_report
 from earnest.reporting.rundir import read_run
 from earnest.results import summarise
-from earnest.runtime.graph import INPUT, OUTPUT
 from earnest.shipping.assemble import assemble_bundle
+from earnest.shipping.join import join_mean
 from earnest.shipping.parity import check_parity
 from earnest.splits import Folds
 from earnest.training.inputs import Inputs
@@ -250,7 +249,7 @@ def _merge(
     for fold in dict.fromkeys(fold["name"] for fold in scores["folds"]):
         path = directory / f"fold-{fold}" / "model.onnx"
         path.parent.mkdir(exist_ok=True)
-        join_graphs([member / f"fold-{fold}" / "model.onnx" for member in members], path)
+        join_mean([member / f"fold-{fold}" / "model.onnx" for member in members], path)
         part = answers.filter((pl.col("fold") == fold) & (pl.col("seed") == seed))
         rows = [place[clip] for clip in part["id"].to_list()]
         parity = check_parity(
@@ -268,42 +267,6 @@ def _merge(
 
 def _waveform(waveforms: Waveforms, rows: Sequence[int], index: int) -> np.ndarray:
     return np.asarray(waveforms[rows[index]])
-
-
-def join_graphs(parts: Sequence[Path], out: Path) -> None:
-    """Write ONNX files that take the same audio as one that gives the mean of their scores."""
-    prefixed = [onnx.compose.add_prefix(onnx.load(path), f"member{number}/") for number, path in enumerate(parts)]
-    opsets: dict[str, int] = {}
-    for model in prefixed:
-        opsets |= {needed.domain: needed.version for needed in model.opset_import}
-    first = prefixed[0].graph
-    audio, scores = onnx.ValueInfoProto(), onnx.ValueInfoProto()
-    audio.CopyFrom(first.input[0])
-    scores.CopyFrom(first.output[0])
-    audio.name, scores.name = INPUT, OUTPUT
-    nodes = []
-    for model in prefixed:
-        nodes.append(onnx.helper.make_node("Identity", [INPUT], [model.graph.input[0].name]))
-        nodes.extend(model.graph.node)
-    nodes.append(onnx.helper.make_node("Mean", [model.graph.output[0].name for model in prefixed], [OUTPUT]))
-    graph = onnx.helper.make_graph(
-        nodes,
-        "ensemble",
-        [audio],
-        [scores],
-        [tensor for model in prefixed for tensor in model.graph.initializer],
-        value_info=[info for model in prefixed for info in model.graph.value_info],
-    )
-    joined = onnx.helper.make_model(
-        graph,
-        functions=[function for model in prefixed for function in model.functions],
-        opset_imports=[onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()],
-        ir_version=max(model.ir_version for model in prefixed),
-    )
-    onnx.helper.set_model_props(joined, {entry.key: entry.value for entry in prefixed[0].metadata_props})
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(joined.SerializeToString(deterministic=True))
-        onnx.checker.check_model(str(temporary), full_check=True)
 
 
 def smallest_input(recipes: Sequence[Recipe]) -> int:

@@ -30,7 +30,7 @@ ORDER = (
     {"tabulation"},
     {"overview"},
     {"journey"},
-    {"ensemble"},
+    {"ensemble", "deployment"},
     {"grid"},
     {"doctor", "demo"},
     {"cli"},

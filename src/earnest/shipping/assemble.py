@@ -49,6 +49,7 @@ def assemble_bundle(
     out: Path | None = None,
     *,
     members: Sequence[Recipe] = (),
+    more_files: Mapping[str, Path] | None = None,
 ) -> Path:
     """Write `bundle/` from one fold's exported model.
 
@@ -59,6 +60,7 @@ def assemble_bundle(
     fold : the fold to ship; default by `choose_fold`.
     out : where to write; default `bundle` in the run directory.
     members : the recipes of an ensemble's members, which `recipe` stands for in all that they have in common.
+    more_files : name in the bundle → further file to copy in.
 
     Returns
     -------
@@ -84,6 +86,7 @@ def assemble_bundle(
     return write_bundle(
         out or run / "bundle",
         model_file=run / f"fold-{chosen['name']}" / "model.onnx",
+        more_files=more_files,
         name=recipe.name,
         task=recipe.task.name,
         kind=scores.get("kind", "classes"),
@@ -102,6 +105,7 @@ def assemble_bundle(
         data_hash=table.hash,
         scores={
             "model.onnx": {
+                "fold": chosen["name"],
                 "score": chosen["score"],
                 "interval": chosen["interval"],
                 "primary": scores["primary"],

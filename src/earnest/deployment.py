@@ -1,0 +1,125 @@
+"""From a finished run to files for other places, each scored on the test rows that the model was scored on.
+
+    run ─ one fold's weights ─► targets ─ files ─► bundle ─ each file over the fold's test clips ─► scores in the bundle
+
+What is measured for a conversion (ranges of activations) is measured on the fold's training clips. Test clips are only
+scored.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earnest import splits
+from earnest.errors import BundleError, EarnestError
+from earnest.pool import Progress, Silent
+from earnest.preparation import Prepared, grouping, prepare
+from earnest.recipe import Recipe, load
+from earnest.reporting.rundir import read_run
+from earnest.shipping import targets
+from earnest.shipping.assemble import assemble_bundle, choose_fold
+from earnest.shipping.source import Source
+from earnest.table import Table
+from earnest.training.waveforms import Waveforms
+
+CALIBRATION_WINDOWS = 200
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes
+    ----------
+    bundle : the bundle's directory.
+    files : target → names of its files in the bundle.
+    problems : target → why it could not hold the model.
+    """
+
+    bundle: Path
+    files: Mapping[str, tuple[str, ...]]
+    problems: Mapping[str, EarnestError] = field(default_factory=dict)
+
+
+def export(
+    run: Path,
+    wanted: Sequence[str] = ("onnx",),
+    fold: str | None = None,
+    out: Path | None = None,
+    *,
+    data: Path | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write one fold's model as a bundle with further kinds of files in it.
+
+    Parameters
+    ----------
+    run : a finished run.
+    wanted : names of targets (`earnest.shipping.targets`); `onnx` is always written.
+    fold : whose model; default by `choose_fold`.
+    out : where to; default `bundle` in the run directory.
+    data : where corpora lie; needed for targets that quantise.
+    progress : told what happens.
+
+    Raises
+    ------
+    BundleError : an unknown target, or a run without an exported model.
+    """
+    progress = progress or Silent()
+    chosen = [(name, targets.find(name)) for name in dict.fromkeys(wanted) if name != "onnx"]
+    files = read_run(run)
+    scores = files.scores or {}
+    (recipe,) = load(run / "recipe.yaml")
+    made: dict[str, Path] = {}
+    written: dict[str, tuple[str, ...]] = {"onnx": ("model.onnx",)}
+    problems: dict[str, EarnestError] = {}
+    with tempfile.TemporaryDirectory(dir=run, prefix=".export-") as folder:
+        place = Path(folder)
+        if chosen:
+            prepared = prepare(recipe, place, data, None, progress)
+            source, windows = open_fold(run, recipe, prepared, scores, fold)
+            progress.stage("converting", len(chosen))
+            for name, target in chosen:
+                (place / name).mkdir()
+                try:
+                    found = target.write(source, windows, place / name)
+                except EarnestError as problem:
+                    problems[name] = problem
+                else:
+                    made |= found
+                    written[name] = tuple(found)
+                progress.step(name)
+        table = Table.read(run / "table.parquet")
+        bundle = assemble_bundle(run, recipe, table, scores, fold, out, more_files=made)
+    return Exported(bundle, written, problems)
+
+
+def open_fold(
+    run: Path, recipe: Recipe, prepared: Prepared, scores: Mapping[str, Any], fold: str | None
+) -> tuple[Source, list[np.ndarray]]:
+    """A fold's trained parts, and inputs cut from its training clips: at most 200, of as many clips.
+
+    Raises
+    ------
+    BundleError : the recordings are not those that the run was made with.
+    """
+    if prepared.table.hash != scores["data_hash"]:
+        raise BundleError(
+            f"the recordings of {recipe.corpus} are not those that {run} was made with.",
+            "Give the same corpus with --data, or run the recipe again.",
+        )
+    name = choose_fold(scores, fold)["name"]
+    folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
+    (rows,) = [each.train for each in folds.folds if each.name == name]
+    task = prepared.task.fitted(prepared.targets[rows])
+    source = Source.load(run / f"fold-{name}", recipe, tuple(scores["labels"]), task)
+    rng = np.random.default_rng(0)
+    waveforms = Waveforms.open(prepared.cache)
+    drawn = rng.permutation(rows)[:CALIBRATION_WINDOWS]
+    return source, [np.array(source.inputs.crop(np.asarray(waveforms[int(row)]), rng)) for row in drawn]

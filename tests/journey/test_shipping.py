@@ -1,0 +1,82 @@
+"""A run's model as other kinds of files: they answer nearly as the scored model does, and what cannot be is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from earnest import deployment, journey, recipe
+from earnest.cli import app
+from earnest.errors import BundleError
+from earnest.runtime import Predictor
+
+KINDS = ["onnx", "onnx-fp16", "int8"]
+
+
+@pytest.fixture(scope="module")
+def run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (one,) = recipe.load(
+        None,
+        [
+            *(f"corpus=folder:{tones}", "pattern={label}/{speaker}_{take}.wav", "sample_rate=8000"),
+            *("clips={window_s: 0.5, short: pad}", "split={name: group-k-fold, folds: 2}", "model=simple_cnn"),
+            *("training.epochs=6", "training.batch_size=8", "frontend={name: log_mel, bands: 32}"),
+        ],
+    )
+    return journey.run(one, tmp_path_factory.mktemp("shipping") / "run", jobs=1)
+
+
+@pytest.fixture(scope="module")
+def exported(run: Path) -> deployment.Exported:
+    return deployment.export(run, KINDS)
+
+
+def test_every_file_answers_nearly_as_the_scored_model(exported: deployment.Exported, run: Path, tones: Path) -> None:
+    assert exported.problems == {}
+    fold = json.loads((exported.bundle / "bundle.json").read_text())["scores"]["model.onnx"]["fold"]
+    rows = pl.read_parquet(run / "predictions.parquet").filter(pl.col("fold") == fold)
+    limits = {"model.onnx": 1e-4, "model.fp16.onnx": 5e-3, "model.int8.onnx": 0.15}
+    for file, limit in limits.items():
+        predictor = Predictor(exported.bundle, model=file)
+        for row in rows.iter_rows(named=True):
+            samples, _ = soundfile.read(tones / row["target"] / Path(row["id"]).name, dtype="float32")
+            np.testing.assert_allclose(predictor.probabilities(samples), row["scores"], atol=limit, err_msg=file)
+
+
+def test_small_files_are_smaller(exported: deployment.Exported) -> None:
+    sizes = {file.name: file.stat().st_size for file in exported.bundle.glob("*.onnx")}
+    assert sizes["model.int8.onnx"] < 0.5 * sizes["model.onnx"]
+    assert sizes["model.fp16.onnx"] < 0.7 * sizes["model.onnx"]
+
+
+def test_unknown_kinds_are_told(run: Path) -> None:
+    with pytest.raises(BundleError, match="unknown kind of model file 'int9'"):
+        deployment.export(run, ["int9"])
+
+
+def test_recordings_of_another_corpus_are_refused(run: Path, tones: Path, tmp_path: Path) -> None:
+    resolved = (run / "recipe.yaml").read_text()
+    fewer = tmp_path / "tones"
+    for file in sorted(tones.rglob("*.wav"))[:-1]:
+        (fewer / file.parent.name).mkdir(parents=True, exist_ok=True)
+        (fewer / file.parent.name / file.name).write_bytes(file.read_bytes())
+    (run / "recipe.yaml").write_text(resolved.replace(str(tones), str(fewer)))
+    try:
+        with pytest.raises(BundleError, match="not those that"):
+            deployment.export(run, ["int8"])
+    finally:
+        (run / "recipe.yaml").write_text(resolved)
+
+
+def test_the_verb(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    result = CliRunner().invoke(app, ["export", str(run), "--to", "int8", "--out", str(out), "--json", "--quiet"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["files"] == ["model.onnx", "model.int8.onnx"]
+    assert (out / "model.int8.onnx").is_file()
