@@ -94,6 +94,15 @@ def _worth(joined: pl.DataFrame, side: str, kind: str) -> np.ndarray:
     )
 
 
+def worth_of(answers: pl.DataFrame, kind: str) -> np.ndarray:
+    """What each of one run's answers counts with, (clips,); `answers` has the columns of its predictions."""
+    one = answers.with_columns(
+        pl.Series("scores", [[row] for row in answers["scores"].to_list()]),
+        right=pl.col("prediction").eq(pl.col("target")).cast(pl.Float64),
+    )
+    return _worth(one, "", kind)
+
+
 def _joined(a: RunFiles, b: RunFiles) -> tuple[pl.DataFrame, list[str]]:
     """One row per clip (or unit) that both runs answered: target, groups, and of each run the share of right seeds.
 

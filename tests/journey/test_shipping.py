@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from earnest import deployment, journey, recipe
+from earnest import deployment, journey, recipe, shipped
 from earnest.cli import app
 from earnest.errors import BundleError
-from earnest.runtime import Predictor
+from earnest.runtime import Bundle, Predictor
 
 KINDS = ["onnx", "onnx-fp16", "int8"]
 
@@ -80,3 +81,34 @@ def test_the_verb(run: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["files"] == ["model.onnx", "model.int8.onnx"]
     assert (out / "model.int8.onnx").is_file()
+
+
+def test_every_file_is_scored_and_the_bundle_says_so(exported: deployment.Exported, run: Path) -> None:
+    found = {one.file: one for one in shipped.score(exported.bundle, run)}
+    assert list(found) == ["model.onnx", "model.fp16.onnx", "model.int8.onnx", "streamed"]
+    exact, streamed, small = found["model.onnx"], found["streamed"], found["model.int8.onnx"]
+    assert exact.same_decisions == exact.clips
+    assert exact.largest_difference < 1e-4
+    assert (exact.difference, exact.passes) == (0, True)
+    assert streamed.largest_difference == exact.largest_difference
+    assert small.bytes < exact.bytes
+    assert all(one.median_ms > 0 and one.p99_ms >= one.median_ms for one in found.values())
+    bundle = Bundle.open(exported.bundle)
+    assert "in pieces of 100 ms" in (bundle.directory / "README.md").read_text()
+    assert "in a stream" in (run / "report.html").read_text()
+
+
+def test_a_file_below_the_gate_is_marked(run: Path, tmp_path: Path) -> None:
+    bundle = deployment.export(run, ["int8"], out=tmp_path / "bundle").bundle
+    result = CliRunner().invoke(app, ["score", str(bundle), str(run), "--gate", "-1000", "--json", "--quiet"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["below_the_gate"] == ["model.onnx", "model.int8.onnx", "streamed"]
+
+
+def test_a_bundle_of_another_run_is_refused(exported: deployment.Exported, run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    scores = json.loads((other / "scores.json").read_text())
+    (other / "scores.json").write_text(json.dumps(scores | {"recipe_hash": "0" * 64}))
+    with pytest.raises(BundleError, match="was not made from"):
+        shipped.score(exported.bundle, other)

@@ -30,7 +30,7 @@ ORDER = (
     {"tabulation"},
     {"overview"},
     {"journey"},
-    {"ensemble", "deployment"},
+    {"ensemble", "deployment", "shipped"},
     {"grid"},
     {"doctor", "demo"},
     {"cli"},

@@ -35,6 +35,7 @@ for function in (
     results.compare,
     results.report,
     results.export,
+    results.score,
     use.predict,
     use.listen,
     use.doctor,

@@ -154,3 +154,65 @@ def export(
         say(f"Not written: {problem['target']}: {problem['error']}\n{problem['remedy'] or ''}".rstrip())
     if failed:
         raise typer.Exit(FAILED)
+
+
+def score(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")],
+    run: RunPath,
+    gate: Annotated[float, typer.Option(metavar="POINTS", help="How far below the scored model a file may be.")] = 1.0,
+    data: Data = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score every file of a bundle, and the stream, on the test clips of its model.
+
+    Examples
+    --------
+    earnest score runs/fsdd/bundle runs/fsdd
+    earnest score bundles/theo runs/fsdd --gate 2 --json
+
+    The table stands afterwards in the bundle, its model card and the run's report. A file that falls further below the
+    scored model than the gate is marked, and the exit code is 1.
+    """
+    from earnest.cli.progress import watching
+    from earnest.reporting.wording import size
+    from earnest.scoring.tables import Column, render
+    from earnest.shipped import score as score_files
+
+    with watching(quiet=quiet) as progress:
+        found = score_files(bundle, run, gate=gate / 100, data=data, progress=progress)
+    fallen = [one.file for one in found if not one.passes]
+    if as_json:
+        print_json({"files": [vars(one) for one in found], "below_the_gate": fallen})
+    else:
+        rows = [
+            {
+                "file": one.file,
+                "score": (one.score, *one.interval),
+                "difference": (one.difference, *one.difference_interval),
+                "same": f"{one.same_decisions}/{one.clips}",
+                "largest": f"{one.largest_difference:.1e}",
+                "size": size(one.bytes),
+                "median": one.median_ms,
+                "p99": one.p99_ms,
+                "memory": one.peak_mb,
+            }
+            for one in found
+        ]
+        columns = [
+            Column("file", "file"),
+            Column("score", "score", "percent", "high"),
+            Column("difference", "from the scored model", "percent"),
+            Column("same", "same answers"),
+            Column("largest", "largest difference"),
+            Column("size", "size"),
+            Column("median", "ms per second", "number", "low", 2),
+            Column("p99", "p99 ms", "number", None, 2),
+            Column("memory", "memory MB", "number", "low", 1),
+        ]
+        typer.echo(render(rows, columns), nl=False)
+    for file in fallen:
+        say(f"Below the gate: {file}")
+    if fallen:
+        raise typer.Exit(FAILED)

@@ -121,12 +121,14 @@ def shipped(run: RunFiles) -> Section | None:
                 "note": own.get("note"),
             }
         )
+    measured = [_measured(name, found, run.bundle) for name, found in (run.bundle.get("measured") or {}).items()]
     rate = number(run.bundle.get("sample_rate"))
     window, hop = number(run.bundle.get("window_samples")), number(run.bundle.get("hop_samples"))
     parity = (run.scores or {}).get("parity") or {}
     largest = number(parity.get("largest_difference"))
     data = {
         "files": files,
+        "measured": measured,
         "parity": _parity(parity) if parity else None,
         "difference": None if largest is None else scientific(largest),
         "rate": f"{rate / 1000:g} kHz" if rate else None,
@@ -136,6 +138,26 @@ def shipped(run: RunFiles) -> Section | None:
         "place": str(run.path / "bundle"),
     }
     return Section("shipped", "Shipped file", "shipped.html.j2", data)
+
+
+def _measured(name: str, found: Mapping[str, Any], bundle: Mapping[str, Any]) -> dict[str, Any]:
+    """One file over the test clips of its fold, beside the scored model."""
+    metric = found.get("primary")
+    low, high = found["difference_interval"]
+    peak = number(found.get("peak_mb"))
+    return {
+        "name": "in a stream" if name == "streamed" else name,
+        "score": score_text(metric, found["score"]),
+        "interval": between(metric, (found["interval"][0], found["interval"][1])),
+        "difference": f"{100 * found['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
+        "same": f"{count(found['same_decisions'])} of {count(found['clips'])}",
+        "largest": scientific(found["largest_difference"]),
+        "size": size(found["bytes"]),
+        "median": f"{found['median_ms']:.2f}",
+        "p99": f"{found['p99_ms']:.2f}",
+        "memory": None if peak is None else f"{peak:.1f}",
+        "falls": None if found["passes"] else f"more than {100 * bundle['gate']:g} points below",
+    }
 
 
 def _parity(parity: Mapping[str, Any]) -> dict[str, Any]:

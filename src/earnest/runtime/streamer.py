@@ -42,6 +42,15 @@ class Event:
         return {"start_s": self.start_s, "end_s": self.end_s, "label": self.label, "score": self.score}
 
 
+@dataclass(frozen=True)
+class Window:
+    """One window of a stream: where it lies, in samples, and the model's scores (labels,) for it."""
+
+    start: int
+    end: int
+    scores: npt.NDArray[np.float32]
+
+
 class Streamer:
     """A bundle listening to a stream.
 
@@ -104,27 +113,33 @@ class Streamer:
         ------
         AudioError : whole numbers, several channels, or values that are not finite; the stream stays as it was.
         """
-        chunk = as_audio(samples, "stream")
-        events: list[Event] = []
-        while chunk.size:
-            room = self._next_end - self._fed
-            self._store(chunk[:room])
-            chunk = chunk[room:]
-            if self._fed == self._next_end:
-                self._next_end += self.bundle.hop_samples
-                events += self._run(self.bundle.window_samples)
-        return events
+        return [event for window in self.windows(samples) for event in self._events(window)]
 
     def flush(self) -> list[Event]:
         """End the stream: the event of the last window, if the windows so far do not reach the end; then start anew.
 
         A stream shorter than a window is fitted as a file of that length would be; an empty one gives nothing.
         """
-        events = []
-        if self._fed > self._last_end:
-            events = self._run(min(self._fed, self.bundle.window_samples))
+        return [event for window in self.last_window() for event in self._events(window)]
+
+    def windows(self, samples: npt.ArrayLike) -> list[Window]:
+        """As `feed`, but all scores of each window, whatever the thresholds."""
+        chunk = as_audio(samples, "stream")
+        found: list[Window] = []
+        while chunk.size:
+            room = self._next_end - self._fed
+            self._store(chunk[:room])
+            chunk = chunk[room:]
+            if self._fed == self._next_end:
+                self._next_end += self.bundle.hop_samples
+                found.append(self._run(self.bundle.window_samples))
+        return found
+
+    def last_window(self) -> list[Window]:
+        """As `flush`, but all scores of the last window, if there is one."""
+        found = [self._run(min(self._fed, self.bundle.window_samples))] if self._fed > self._last_end else []
         self.reset()
-        return events
+        return found
 
     def _store(self, piece: npt.NDArray[np.float32]) -> None:
         """Write a piece behind what is there; of a piece longer than the ring only the end will ever be needed."""
@@ -136,17 +151,20 @@ class Streamer:
         self._ring[: tail.size - first] = tail[first:]
         self._fed += piece.size
 
-    def _run(self, length: int) -> list[Event]:
+    def _run(self, length: int) -> Window:
         """Run the model on the last `length` samples of the stream."""
         size = self._ring.size
         at = (self._fed - length) % size
         window = np.concatenate((self._ring[at:], self._ring[:at])) if length == size else self._ring[:length].copy()
-        scores = self._graph.scores(window)
+        self._last_end = self._fed
+        return Window(self._fed - length, self._fed, self._graph.scores(window))
+
+    def _events(self, window: Window) -> list[Event]:
+        """What is said of a window: the best class, or what reaches its threshold."""
+        scores, rate = window.scores, self.bundle.sample_rate
         said = [int(scores.argmax())] if self.bundle.kind == "classes" else range(len(scores))
-        start, self._last_end = self._fed - length, self._fed
-        rate = self.bundle.sample_rate
         return [
-            Event(start / rate, self._fed / rate, self.bundle.labels[index], float(scores[index]))
+            Event(window.start / rate, window.end / rate, self.bundle.labels[index], float(scores[index]))
             for index in said
             if float(scores[index]) >= self._thresholds[index]
         ]

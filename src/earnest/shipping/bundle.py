@@ -106,6 +106,28 @@ def write_bundle(
     return target
 
 
+def write_scores(bundle: Bundle, measured: Mapping[str, Mapping[str, Any]], gate: float) -> None:
+    """Put what was measured of each file into a bundle's manifest and model card; the model files stay as they are.
+
+    Parameters
+    ----------
+    bundle : a checked bundle.
+    measured : file → the fields of `earnest.shipped.FileScore` and `primary`.
+    gate : how far below the scored model a file may be.
+
+    Raises
+    ------
+    StorageError : the place cannot be written; the older manifest is untouched.
+    """
+    place = bundle.directory / MANIFEST
+    manifest = json.loads(place.read_text(encoding="utf-8"))
+    manifest |= {"measured": {file: dict(values) for file, values in measured.items()}, "gate": gate}
+    manifest["files"].pop(CARD, None)
+    atomic_write_text(bundle.directory / CARD, model_card(manifest))
+    manifest["files"][CARD] = _entry(bundle.directory / CARD)
+    atomic_write_text(place, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
 def _manifest(facts: Facts) -> dict[str, Any]:
     """The facts as plain values for JSON, in a fixed order."""
     given: dict[str, Any] = {"task": "classification", "shape": "clip", "kind": "classes", "thresholds": {}, **facts}

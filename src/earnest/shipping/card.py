@@ -54,6 +54,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         _what_it_is(manifest),
         _how_to_use(manifest),
         _scores(manifest),
+        *([_measured(manifest)] if manifest.get("measured") else []),
         _data(manifest["licences"]),
         _limits(manifest),
         _provenance(manifest),
@@ -148,6 +149,31 @@ def _scores(manifest: Mapping[str, Any]) -> str:
             lines.append(_row("its recipe, all folds", {"primary": score.get("primary"), **overall}))
         notes += [f"{_code(file)}: {sentence}" for sentence in _remarks(score)]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip()
+
+
+def _measured(manifest: Mapping[str, Any]) -> str:
+    """Every file over the same test clips, beside the scored model."""
+    lines = [
+        "## Every file on the same test clips",
+        "",
+        "| file | score | interval | beside the scored model | same answers | size | one second takes |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for file, found in manifest["measured"].items():
+        metric = str(found["primary"])
+        low, high = found["difference_interval"]
+        name = "`model.onnx` in pieces of 100 ms" if file == "streamed" else _code(file)
+        cells = [
+            name + ("" if found["passes"] else f" **more than {100 * manifest['gate']:g} points below**"),
+            score_text(metric, found["score"]),
+            _interval(metric, found["interval"]),
+            f"{100 * found['difference']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})",
+            f"{found['same_decisions']:,} of {found['clips']:,}",
+            f"{found['bytes'] / 1024:,.0f} KB",
+            f"{found['median_ms']:.2f} ms (p99 {found['p99_ms']:.2f})",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _row(what: str, score: Mapping[str, Any]) -> str:
