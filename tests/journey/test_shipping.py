@@ -112,3 +112,24 @@ def test_a_bundle_of_another_run_is_refused(exported: deployment.Exported, run: 
     (other / "scores.json").write_text(json.dumps(scores | {"recipe_hash": "0" * 64}))
     with pytest.raises(BundleError, match="was not made from"):
         shipped.score(exported.bundle, other)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "model.int8.onnx", "model.fp16.onnx"])
+def test_layers_are_counted(exported: deployment.Exported, run: Path, file: str) -> None:
+    result = CliRunner().invoke(app, ["show", str(exported.bundle), "--model", file, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    convolutions = [layer for layer in found["layers"] if layer["operator"] == "Conv"]
+    assert len(convolutions) == 3
+    first = convolutions[0]
+    channels, *size = first["shape"][1:]
+    assert first["multiply_adds"] == channels * int(np.prod(size)) * 9
+    trained = json.loads((run / "scores.json").read_text())["parameters"]
+    front = sum(layer["parameters"] for layer in found["layers"] if "matmul" in layer["name"])
+    assert trained <= found["parameters"] - front < 1.1 * trained
+
+
+def test_show_prints_a_table(exported: deployment.Exported) -> None:
+    result = CliRunner().invoke(app, ["show", str(exported.bundle)])
+    assert result.exit_code == 0, result.output
+    assert "million multiply-adds for 0.5 s of sound" in result.stdout

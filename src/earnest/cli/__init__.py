@@ -36,6 +36,7 @@ for function in (
     results.report,
     results.export,
     results.score,
+    results.show,
     use.predict,
     use.listen,
     use.doctor,

@@ -216,3 +216,46 @@ def score(
         say(f"Below the gate: {file}")
     if fallen:
         raise typer.Exit(FAILED)
+
+
+def show(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")],
+    model: Annotated[str, typer.Option(metavar="FILE", help="Which of its model files.")] = "model.onnx",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Look inside a model: its operations with shapes, parameters, multiply-adds and memory, for one window.
+
+    Examples
+    --------
+    earnest show runs/fsdd/bundle
+    earnest show runs/fsdd/bundle --model model.int8.onnx --json
+    """
+    from earnest.runtime import Bundle
+    from earnest.scoring.tables import Column, render
+    from earnest.shipping.layers import layers
+
+    opened = Bundle.open(bundle)
+    found = layers(opened.path(model), opened.window_samples)
+    total = {
+        "parameters": sum(layer.parameters for layer in found),
+        "multiply_adds": sum(layer.multiply_adds for layer in found),
+        "largest_bytes": max(layer.bytes for layer in found),
+    }
+    if as_json:
+        print_json({"file": model, **total, "layers": [vars(layer) for layer in found]})
+        return
+    rows = [{**vars(layer), "shape": " × ".join(map(str, layer.shape))} for layer in found]
+    columns = [
+        Column("name", "layer"),
+        Column("operator", "operator"),
+        Column("shape", "output"),
+        *(Column(key, key.replace("_", " "), "count") for key in ("parameters", "multiply_adds", "bytes")),
+    ]
+    typer.echo(render(rows, columns), nl=False)
+    seconds = opened.window_samples / opened.sample_rate
+    typer.echo(
+        f"{total['parameters']:,} parameters, {total['multiply_adds'] / 1e6:,.1f} million multiply-adds for "
+        f"{seconds:g} s of sound, at most {total['largest_bytes'] / 1024:,.0f} KiB from one operation."
+    )
