@@ -79,7 +79,7 @@ def test_the_verb(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     result = CliRunner().invoke(app, ["export", str(run), "--to", "int8", "--out", str(out), "--json", "--quiet"])
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["files"] == ["model.onnx", "model.int8.onnx"]
+    assert json.loads(result.stdout)["files"] == ["model.onnx", "model.int8.onnx", "model.int8.noise.json"]
     assert (out / "model.int8.onnx").is_file()
 
 
@@ -124,6 +124,8 @@ def test_layers_are_counted(exported: deployment.Exported, run: Path, file: str)
     first = convolutions[0]
     channels, *size = first["shape"][1:]
     assert first["multiply_adds"] == channels * int(np.prod(size)) * 9
+    noise = [layer["noise_db"] for layer in convolutions]
+    assert all(10 < decibels < 100 for decibels in noise) if "int8" in file else noise == [None] * 3
     trained = json.loads((run / "scores.json").read_text())["parameters"]
     front = sum(layer["parameters"] for layer in found["layers"] if "matmul" in layer["name"])
     assert trained <= found["parameters"] - front < 1.1 * trained

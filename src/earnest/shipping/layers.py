@@ -26,7 +26,7 @@ class Layer:
 
     Attributes
     ----------
-    name, operator : of the graph's node.
+    name, operator, output : of the graph's node; `output` is its first value.
     shape : of its first output; an axis that is not known is 0.
     parameters : numbers in its weights.
     multiply_adds : for one window.
@@ -35,6 +35,7 @@ class Layer:
 
     name: str
     operator: str
+    output: str
     shape: tuple[int, ...]
     parameters: int
     multiply_adds: int
@@ -78,6 +79,7 @@ def layers(path: Path, samples: int) -> list[Layer]:
             Layer(
                 node.name or node.output[0],
                 node.op_type,
+                node.output[0],
                 shape,
                 sum(math.prod(size) for size in own),
                 _multiply_adds(node, [known[name] for name in inputs], shape),
