@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -119,7 +120,8 @@ class FactoredSpectrum(nn.Module):
     in single precision. No shape is looked at in Python: batch and samples stay dynamic in an exported graph.
     """
 
-    order: torch.Tensor
+    pieces: torch.Tensor
+    foremost: torch.Tensor
     window: torch.Tensor
     inner: torch.Tensor
     outer: torch.Tensor
@@ -133,11 +135,13 @@ class FactoredSpectrum(nn.Module):
         self.first = float(window[0])
         window = np.pad(window, (0, framing.n_fft - framing.window))
         self.rows, self.columns = factors(framing.n_fft)
+        self.piece = math.gcd(framing.hop, self.rows)
         order = np.arange(framing.n_fft).reshape(self.columns, self.rows).T  # [b, a] = R a + b
         inner, outer = transforms(self.rows, self.columns)
         matrix = None if projection is None else torch.from_numpy(np.ascontiguousarray(projection)).float()
         values = {
-            "order": torch.from_numpy(np.ascontiguousarray(order))[:, None],  # (R, 1, S)
+            "pieces": torch.arange(framing.n_fft // self.piece),
+            "foremost": torch.from_numpy(order == 0).float()[:, None],  # (R, 1, S)
             "window": torch.from_numpy(window[order]).float()[:, None],
             "inner": torch.from_numpy(inner).float(),
             "outer": torch.from_numpy(outer).float(),
@@ -179,15 +183,16 @@ class FactoredSpectrum(nn.Module):
         framed = padded
         if emphasis:
             framed = torch.cat([padded[:, :1], padded[:, 1:] - emphasis * padded[:, :-1]], dim=1)
-        starts = hop * torch.arange(count, device=padded.device)
-        places = (self.order + starts[:, None]).reshape(-1)  # (R × frames × S,)
-        frames = framed.index_select(1, places).reshape(padded.shape[0], self.rows, -1, self.columns)
-        frames = frames.transpose(0, 1).reshape(self.rows, -1, self.columns) * self.window
+        # Whole pieces are gathered, which is several times faster than single samples.
+        parts = F.pad(framed, (0, -framed.shape[1] % self.piece)).reshape(framed.shape[0], -1, self.piece)
+        starts = torch.arange(count, device=padded.device)
+        places = (hop // self.piece * starts[:, None] + self.pieces).reshape(-1)
+        frames = parts.index_select(1, places).reshape(-1, self.columns, self.rows).permute(2, 0, 1) * self.window
         if emphasis and self.first:
             # Inside a frame the sample before the first is the first itself.
-            ahead, here = padded.index_select(1, starts), framed.index_select(1, starts)
+            ahead, here = padded.index_select(1, hop * starts), framed.index_select(1, hop * starts)
             change = self.first * ((1 - emphasis) * ahead - here).reshape(1, -1, 1)
-            frames = frames + change * (self.order == 0)
+            frames = frames + change * self.foremost
         return frames
 
 
