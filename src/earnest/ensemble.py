@@ -22,15 +22,14 @@ import numpy as np
 import polars as pl
 import yaml
 
-from earnest import insight, levels, preparation
+from earnest import levels, preparation
 from earnest.errors import DataError
 from earnest.files import atomic_path, atomic_write_text
-from earnest.journey import check_parity_holds, is_finished, sweep
+from earnest.journey import check_parity_holds, finish, is_finished, sweep
 from earnest.pool import Progress, Silent
 from earnest.preparation import Prepared, prepare
 from earnest.provenance import environment
 from earnest.recipe import Recipe, digest, load
-from earnest.reporting.report import write_report
 from earnest.reporting.rundir import read_run
 from earnest.results import summarise
 from earnest.shipping.assemble import assemble_bundle
@@ -85,13 +84,7 @@ def run(
             return directory
         started = time.monotonic()
         sweep(directory)
-        shared = yaml.safe_dump(
-            {"name": name, **_common([recipe.plain() for recipe in recipes]), "ensemble": [r.name for r in recipes]},
-            sort_keys=False,
-            allow_unicode=True,
-        )
-        atomic_write_text(directory / "recipe.yaml", shared)
-        atomic_write_text(directory / "environment.json", json.dumps(environment(recipes[0]), indent=1))
+        _describe(directory, name, recipes)
         shutil.copyfile(members[0] / "audit.json", directory / "audit.json")
         recipe = recipes[0].model_copy(update={"name": name})
         prepared = prepare(recipe, directory, data, None, progress)
@@ -105,10 +98,7 @@ def run(
             scores["twin"] = twin
 
         progress.stage("bundle and report")
-        scores |= {
-            "recipe_hash": identity,
-            "quarantined": sum(entry["status"] == "rejected" for entry in prepared.quarantine),
-        }
+        scores["recipe_hash"] = identity
         scores["notes"] = [f"An ensemble: the mean of the probabilities of {' and '.join(r.name for r in recipes)}."]
         obstacle = _obstacle(members, recipes, scores)
         if obstacle is None:
@@ -119,20 +109,15 @@ def run(
             scores["notes"].append(f"No bundle was written: {obstacle}.")
             progress.note(scores["notes"][-1])
         scores["seconds"] = round(time.monotonic() - started, 1)
-        insight.write(
-            directory,
-            recipe,
-            prepared.table,
-            prepared.task,
-            prepared.column,
-            prepared.cache,
-            scores,
-            prepared.place("mel"),
-        )
-        atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
-        write_report(directory)
-        shutil.rmtree(prepared.cache, ignore_errors=True)
+        finish(directory, recipe, prepared, scores)
     return directory
+
+
+def _describe(directory: Path, name: str, recipes: Sequence[Recipe]) -> None:
+    """Write `recipe.yaml`, with what all members' recipes say alike, and `environment.json`."""
+    said = {"name": name, **_common([recipe.plain() for recipe in recipes]), "ensemble": [r.name for r in recipes]}
+    atomic_write_text(directory / "recipe.yaml", yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
+    atomic_write_text(directory / "environment.json", json.dumps(environment(recipes[0]), indent=1))
 
 
 def _answers(member: Path, twin: bool = False) -> pl.DataFrame:

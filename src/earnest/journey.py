@@ -93,24 +93,21 @@ def run(
         if recipe.twin:
             scores["twin"] = run_twin(recipe, prepared, folds, directory, jobs, progress)
         scores["seconds"] = round(time.monotonic() - started, 1)
-        scores["quarantined"] = sum(entry["status"] == "rejected" for entry in prepared.quarantine)
 
         progress.stage("bundle and report")
         ship(directory, recipe, prepared, scores, progress)
-        insight.write(
-            directory,
-            recipe,
-            prepared.table,
-            prepared.task,
-            prepared.column,
-            prepared.cache,
-            scores,
-            prepared.place("mel"),
-        )
-        atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
-        write_report(directory)
-        shutil.rmtree(prepared.cache, ignore_errors=True)
+        finish(directory, recipe, prepared, scores)
     return directory
+
+
+def finish(directory: Path, recipe: Recipe, prepared: Prepared, scores: dict[str, Any]) -> None:
+    """Write what is to be looked at, the scores and the report; the decoded audio is no longer needed."""
+    scores["quarantined"] = sum(entry["status"] == "rejected" for entry in prepared.quarantine)
+    drawn = prepared.place("mel")
+    insight.write(directory, recipe, prepared.table, prepared.task, prepared.column, prepared.cache, scores, drawn)
+    atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
+    write_report(directory)
+    shutil.rmtree(prepared.cache, ignore_errors=True)
 
 
 def is_finished(directory: Path, recipe_hash: str) -> bool:
