@@ -12,7 +12,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,11 +180,13 @@ Result = tuple[int, str | None, str | None]
 CarryOut = Callable[[list[Work], Path | None, Path], Iterator[Result]]
 
 
-def run_cell(work: Work, data: Path | None, shared: Path, jobs: int | None = 1) -> Result:
-    """One cell, as one process of the grid carries it out: its number, and why it failed, if it did."""
+def run_cell(
+    work: Work, data: Path | None, shared: Path, jobs: int | None = 1, processes: Executor | None = None
+) -> Result:
+    """One cell: its number, and why it failed, if it did. Its folds are trained in `processes`, where there are any."""
     index, cell, place = work
     try:
-        journey.run(cell, place, data=data, jobs=jobs, shared=shared)
+        journey.run(cell, place, data=data, jobs=jobs, shared=shared, pool=processes)
     except EarnestError as problem:
         return index, problem.message, problem.remedy
     except (RuntimeError, ValueError, MemoryError) as fault:  # what torch and scikit-learn raise in the middle of work
@@ -220,15 +222,22 @@ def members_of(grid: Grid, name: str) -> list[int]:
 
 
 def _here(jobs: int) -> CarryOut:
-    """Cells in processes of this machine; one cell at a time spreads its folds over them instead."""
+    """Cells on this machine: each is read and reported on by a thread here, and their folds share the processes.
+
+    So no process waits while a fold of any cell is left, however long the last cell takes.
+    """
 
     def carry_out(cells: list[Work], data: Path | None, shared: Path) -> Iterator[Result]:
         if len(cells) == 1 or jobs == 1:
             yield from (run_cell(cell, data, shared, jobs) for cell in cells)
             return
-        with pool.workers(min(jobs, len(cells))) as processes:
-            futures = [processes.submit(run_cell, cell, data, shared) for cell in cells]
-            yield from (future.result() for future in as_completed(futures))
+        with pool.workers(jobs) as processes:
+            threads = ThreadPoolExecutor(jobs + 1)  # one more than processes, so that folds are always waiting
+            try:
+                futures = [threads.submit(run_cell, cell, data, shared, 1, processes) for cell in cells]
+                yield from (future.result() for future in as_completed(futures))
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
 
     return carry_out
 

@@ -13,6 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,7 @@ def run(
     data: Path | None = None,
     jobs: int | None = None,
     shared: Path | None = None,
+    pool: Executor | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Carry out a recipe.
@@ -57,6 +59,7 @@ def run(
     data : where corpora lie; default `EARNEST_DATA`, then the user's cache folder.
     jobs : how many folds and seeds are trained at once; default one per `training.threads` cores. It changes no result.
     shared : folder through which several runs share decoded audio and features; whoever gives it removes it.
+    pool : processes in which folds and seeds are trained, shared by several runs; None: as many of its own as `jobs`.
     progress : told what happens.
 
     Returns
@@ -84,14 +87,15 @@ def run(
         folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
         folds = segments.without_silence(folds, prepared.table, prepared.cache)
         folds, audit = check_leaks(recipe, prepared, lessons.said(folds, recipe), directory, progress)
-        scores = run_folds(recipe, prepared, folds, directory, jobs, progress, ship=True)
+        train = partial(train_units, jobs=jobs or default_jobs(recipe), progress=progress, pool=pool)
+        scores = run_folds(recipe, prepared, folds, directory, train, progress, ship=True)
         scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
         if lessons.is_transductive(recipe):
             scores["transductive"] = True
         if recipe.start:
             scores["start"] = origins.Source.open(recipe.start.run).facts()
         if recipe.twin:
-            scores["twin"] = run_twin(recipe, prepared, folds, directory, jobs, progress)
+            scores["twin"] = run_twin(recipe, prepared, folds, directory, train, progress)
         scores["seconds"] = round(time.monotonic() - started, 1)
 
         progress.stage("bundle and report")
@@ -167,12 +171,22 @@ def check_leaks(
     return folds, audit
 
 
+Train = Callable[..., list[dict[str, Any]]]  # (units, carried=…) → their records; where it is done is bound before
+
+
+def train_units(
+    units: Sequence[Unit], *, carried: bool, jobs: int, progress: Progress, pool: Executor | None
+) -> list[dict[str, Any]]:
+    """Units at once in several processes, or with weights carried from one to the next."""
+    return run_carrying(units, progress, pool) if carried else run_units(units, jobs, progress, pool)
+
+
 def run_folds(
     recipe: Recipe,
     prepared: Prepared,
     folds: Folds,
     directory: Path,
-    jobs: int | None,
+    train: Train,
     progress: Progress,
     *,
     ship: bool,
@@ -199,7 +213,7 @@ def run_folds(
         for fold in folds.folds
     ]
     progress.stage("training" if ship else "training the leaky twin", len(units) * epochs_of(recipe))
-    records = run_carrying(units, progress) if carried else run_units(units, jobs or default_jobs(recipe), progress)
+    records = train(units, carried=carried)
     lines = "".join(json.dumps(entry) + "\n" for unit in units for entry in read_log(unit.directory))
     atomic_write_text(directory / "log.jsonl", lines)
 
@@ -275,7 +289,7 @@ def check_parity_holds(scores: Mapping[str, Any]) -> None:
 
 
 def run_twin(
-    recipe: Recipe, prepared: Prepared, folds: Folds, directory: Path, jobs: int | None, progress: Progress
+    recipe: Recipe, prepared: Prepared, folds: Folds, directory: Path, train: Train, progress: Progress
 ) -> dict[str, Any]:
     """What the field would have reported: groups ignored, or one network carried through the folds. It is void."""
     carried = recipe.twin == "carry-over"
@@ -287,7 +301,7 @@ def run_twin(
         folds = segments.without_silence(folds, prepared.table, prepared.cache)
     place = directory / "twin"
     place.mkdir(exist_ok=True)
-    scores = run_folds(recipe, prepared, folds, place, jobs, progress, ship=False, carried=carried)
+    scores = run_folds(recipe, prepared, folds, place, train, progress, ship=False, carried=carried)
     scores |= {"void": True, "leaks": segments.leaks(prepared.table, folds)}
     atomic_write_text(place / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
     told = {key: scores[key] for key in ("score", "interval", "protocol", "level", "metrics", "leaks", "void")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -41,8 +41,15 @@ class Silent:
         """Say nothing."""
 
 
-def run_carrying(units: Sequence[Unit], progress: Progress) -> list[dict[str, Any]]:
-    """Units one after the other, each starting from the weights that the one before ended with."""
+def run_carrying(units: Sequence[Unit], progress: Progress, pool: Executor | None = None) -> list[dict[str, Any]]:
+    """Units one after the other, each starting from the weights that the one before ended with.
+
+    Parameters
+    ----------
+    pool : processes that several runs share, one of which does it; None: this process.
+    """
+    if pool is not None:
+        return pool.submit(run_carrying, units, Silent()).result()
     records: list[dict[str, Any]] = []
     before: Unit | None = None
     for index, unit in enumerate(units):
@@ -57,23 +64,40 @@ def run_carrying(units: Sequence[Unit], progress: Progress) -> list[dict[str, An
     return records
 
 
-def run_units(units: Sequence[Unit], jobs: int, progress: Progress) -> list[dict[str, Any]]:
-    """Run units in this process (one job) or in several, in the order given; results come back in that order."""
+def run_units(
+    units: Sequence[Unit], jobs: int, progress: Progress, pool: Executor | None = None
+) -> list[dict[str, Any]]:
+    """Run units in this process (one job) or in several, in the order given; results come back in that order.
+
+    Parameters
+    ----------
+    pool : processes that several runs share; None makes as many as there are jobs.
+    """
+    if pool is not None:
+        return _in_pool(units, progress, pool)
     if min(jobs, len(units)) == 1:
         records = []
         for index, unit in enumerate(units):
             records.append(run_unit(unit))
             progress.step(unit.fold, done=(index + 1) * epochs_of(unit.recipe))
         return records
-    with workers(min(jobs, len(units))) as pool:
-        futures = [pool.submit(run_unit, unit) for unit in units]
-        waiting = set(futures)
+    with workers(min(jobs, len(units))) as own:
+        return _in_pool(units, progress, own)
+
+
+def _in_pool(units: Sequence[Unit], progress: Progress, pool: Executor) -> list[dict[str, Any]]:
+    futures = [pool.submit(run_unit, unit) for unit in units]
+    waiting = set(futures)
+    try:
         while waiting:
             done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
             progress.step(done=sum(epochs_done(unit, futures[i].done()) for i, unit in enumerate(units)))
-        return [future.result() for future in futures]
+    finally:
+        for future in waiting:
+            future.cancel()
+    return [future.result() for future in futures]
 
 
 @contextmanager

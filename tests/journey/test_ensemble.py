@@ -97,3 +97,13 @@ def test_what_is_no_ensemble(cells: tuple[Path, list[grid.Ended]], tmp_path: Pat
 def test_an_override_of_the_axis_leaves_no_ensembles(tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_text("corpus: fsdd\n" + GRID)
     assert grid.read(tmp_path / "g.yaml", ["system=x"]).ensembles == {}
+
+
+def test_cells_side_by_side_give_the_same_bits(cells: tuple[Path, list[grid.Ended]], tmp_path: Path) -> None:
+    recipe = cells[0].parent / "small.yaml"
+    directory, ended = grid.run(grid.read(recipe), tmp_path / "out", jobs=2)
+    assert [(cell.run, cell.status) for cell in ended] == [(cell.run, cell.status) for cell in cells[1]]
+    for cell in ended:
+        if cell.status == "done":
+            files = [place / cell.run / "predictions.parquet" for place in (directory, cells[0])]
+            assert pl.read_parquet(files[0]).equals(pl.read_parquet(files[1]))
