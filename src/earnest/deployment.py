@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from earnest import splits
-from earnest.errors import BundleError, EarnestError
+from earnest.errors import EarnestError
+from earnest.journey import honest_folds
 from earnest.pool import Progress, Silent
-from earnest.preparation import Prepared, grouping, prepare
+from earnest.preparation import Prepared, check_same_recordings, prepare
 from earnest.recipe import Recipe, load
 from earnest.reporting.rundir import read_run
 from earnest.shipping import targets
@@ -83,7 +83,7 @@ def export(
         place = Path(folder)
         if chosen:
             prepared = prepare(recipe, place, data, None, progress)
-            source, windows = open_fold(run, recipe, prepared, scores, fold)
+            source, windows = open_fold(run, recipe, prepared, scores, fold, progress)
             progress.stage("converting", len(chosen))
             for name, target in chosen:
                 (place / name).mkdir()
@@ -101,21 +101,17 @@ def export(
 
 
 def open_fold(
-    run: Path, recipe: Recipe, prepared: Prepared, scores: Mapping[str, Any], fold: str | None
+    run: Path, recipe: Recipe, prepared: Prepared, scores: Mapping[str, Any], fold: str | None, progress: Progress
 ) -> tuple[Source, list[np.ndarray]]:
     """A fold's trained parts, and inputs cut from its training clips: at most 200, of as many clips.
 
     Raises
     ------
-    BundleError : the recordings are not those that the run was made with.
+    DataError : the recordings are not those that the run was made with.
     """
-    if prepared.table.hash != scores["data_hash"]:
-        raise BundleError(
-            f"the recordings of {recipe.corpus} are not those that {run} was made with.",
-            "Give the same corpus with --data, or run the recipe again.",
-        )
+    check_same_recordings(prepared, run, scores)
     name = choose_fold(scores, fold)["name"]
-    folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
+    folds, _ = honest_folds(recipe, prepared, prepared.cache, progress)
     (rows,) = [each.train for each in folds.folds if each.name == name]
     task = prepared.task.fitted(prepared.targets[rows])
     source = Source.load(run / f"fold-{name}", recipe, tuple(scores["labels"]), task)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from earnest.errors import DataError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.journey import check_parity_holds, finish, is_finished, sweep
 from earnest.pool import Progress, Silent
-from earnest.preparation import Prepared, prepare
+from earnest.preparation import Prepared, check_same_recordings, prepare
 from earnest.provenance import environment
 from earnest.recipe import Recipe, digest, load
 from earnest.reporting.rundir import read_run
@@ -77,7 +77,8 @@ def run(
     name = name or " + ".join(recipe.name for recipe in recipes)
     directory = out or Path("runs") / name.replace(" ", "")
     directory.mkdir(parents=True, exist_ok=True)
-    identity = digest({"ensemble": [recipe.hash for recipe in recipes]})
+    known = [_scores(member) for member in members]
+    identity = digest({"ensemble": [[scores["recipe_hash"], scores["data_hash"]] for scores in known]})
     with locked(directory):
         if is_finished(directory, identity):
             progress.note(f"This ensemble has been scored already: {directory}")
@@ -85,9 +86,11 @@ def run(
         started = time.monotonic()
         sweep(directory)
         _describe(directory, name, recipes)
-        shutil.copyfile(members[0] / "audit.json", directory / "audit.json")
+        leakiest = max(zip(members, known, strict=True), key=lambda each: sum(each[1]["leaks"].values()))[0]
+        shutil.copyfile(leakiest / "audit.json", directory / "audit.json")
         recipe = recipes[0].model_copy(update={"name": name})
         prepared = prepare(recipe, directory, data, None, progress)
+        check_same_recordings(prepared, members[0], known[0])
 
         progress.stage("averaging", len(members))
         answers = _average([_answers(member) for member in members], members)
@@ -118,6 +121,13 @@ def _describe(directory: Path, name: str, recipes: Sequence[Recipe]) -> None:
     said = {"name": name, **_common([recipe.plain() for recipe in recipes]), "ensemble": [r.name for r in recipes]}
     atomic_write_text(directory / "recipe.yaml", yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
     atomic_write_text(directory / "environment.json", json.dumps(environment(recipes[0]), indent=1))
+
+
+def _scores(member: Path) -> Mapping[str, Any]:
+    scores = read_run(member).scores
+    if scores is None:
+        raise DataError(f"{member} is not finished.", "Finish it first: the same `earnest run` goes on.")
+    return scores
 
 
 def _answers(member: Path, twin: bool = False) -> pl.DataFrame:
@@ -175,8 +185,10 @@ def _judge(answers: pl.DataFrame, members: Sequence[Path], recipe: Recipe, prepa
 
     scores = levels.score_levels(answers, judge, recipe, prepared.task, labels)
     allowed = [scores["allow_leaks"] for scores in known if scores.get("allow_leaks")]
-    names = ("leaks", "start", "transductive")
-    scores |= {key: known[0][key] for key in names if key in known[0]}
+    kinds = {kind for one in known for kind in one.get("leaks", {})}
+    scores["leaks"] = {kind: max(one.get("leaks", {}).get(kind, 0) for one in known) for kind in sorted(kinds)}
+    for key in ("start", "transductive"):  # what holds of one member holds of the whole
+        scores |= next(({key: one[key]} for one in known if one.get(key)), {})
     scores["allow_leaks"] = "; ".join(dict.fromkeys(allowed)) or None
     scores["ensemble"] = [
         {"name": one["name"], "run": str(member), "recipe_hash": one["recipe_hash"], "score": one["score"]}

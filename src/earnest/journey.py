@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 from earnest import insight, leaks, levels, segments, splits
 from earnest.errors import BundleError, LeakError, RecipeError
@@ -78,15 +79,14 @@ def run(
             progress.note(f"This recipe has been run already: {directory}")
             return directory
         started = time.monotonic()
+        torch.set_num_threads(recipe.training.threads)
         check_parts(recipe)
         sweep(directory)
         atomic_write_text(directory / "recipe.yaml", recipe.to_yaml())
         atomic_write_text(directory / "environment.json", json.dumps(environment(recipe), indent=1))
 
         prepared = prepare(recipe, directory, data, shared, progress)
-        folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
-        folds = segments.without_silence(folds, prepared.table, prepared.cache)
-        folds, audit = check_leaks(recipe, prepared, lessons.said(folds, recipe), directory, progress)
+        folds, audit = honest_folds(recipe, prepared, directory, progress)
         train = partial(train_units, jobs=jobs or default_jobs(recipe), progress=progress, pool=pool)
         scores = run_folds(recipe, prepared, folds, directory, train, progress, ship=True)
         scores |= {"leaks": audit.leaks, "allow_leaks": recipe.allow_leaks}
@@ -134,6 +134,18 @@ def sweep(directory: Path) -> None:
     """Remove half-written files that a killed run left behind."""
     for path in directory.rglob(".writing-*"):
         path.unlink(missing_ok=True)
+
+
+def honest_folds(recipe: Recipe, prepared: Prepared, directory: Path, progress: Progress) -> tuple[Folds, leaks.Audit]:
+    """The folds that a recipe is trained and scored in, after silence and copies are taken out, and their audit.
+
+    Raises
+    ------
+    LeakError, DataError : as `check_leaks` and `splits.make_folds`.
+    """
+    folds = splits.make_folds(prepared.table, grouping(recipe, prepared), prepared.column)
+    folds = segments.without_silence(folds, prepared.table, prepared.cache)
+    return check_leaks(recipe, prepared, lessons.said(folds, recipe), directory, progress)
 
 
 def check_leaks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,20 @@ class Prepared:
         key = hashlib.sha256(json.dumps([*facts, self.table.column("id").to_list()]).encode())
         key.update(self.targets.tobytes())
         return self.shared / "found" / f"{what}-{key.hexdigest()[:24]}"
+
+
+def check_same_recordings(prepared: Prepared, run: Path, scores: Mapping[str, Any]) -> None:
+    """Make sure that what was prepared again is what a run was made with.
+
+    Raises
+    ------
+    DataError : its table is another one.
+    """
+    if prepared.table.hash != scores["data_hash"]:
+        raise DataError(
+            f"the recordings of {prepared.table.name} are not those that {run} was made with.",
+            "Give the same corpus with --data, or run the recipe again.",
+        )
 
 
 def check_parts(recipe: Recipe) -> None:

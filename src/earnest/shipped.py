@@ -23,7 +23,7 @@ import polars as pl
 from earnest import comparison, levels, results
 from earnest.errors import BundleError
 from earnest.pool import Progress, Silent
-from earnest.preparation import Prepared, prepare
+from earnest.preparation import Prepared, check_same_recordings, prepare
 from earnest.recipe import Recipe, load
 from earnest.reporting.report import write_report
 from earnest.reporting.rundir import read_run
@@ -98,7 +98,8 @@ def score(
 
     Raises
     ------
-    BundleError : the bundle was not made from this run, or the recordings are not those of the run.
+    BundleError : the bundle was not made from this run.
+    DataError : the recordings are not those of the run.
     """
     progress = progress or Silent()
     bundle = Bundle.open(bundle_path)
@@ -112,10 +113,7 @@ def score(
         )
     with tempfile.TemporaryDirectory(dir=run, prefix=".score-") as folder:
         prepared = prepare(recipe, Path(folder), data, None, progress)
-        if prepared.table.hash != scores["data_hash"]:
-            raise BundleError(
-                f"the recordings of {recipe.corpus} are not those that {run} was made with.", "Give them with --data."
-            )
+        check_same_recordings(prepared, run, scores)
         seed = scores["folds"][0]["seed"]
         answers = files.predictions.filter((pl.col("fold") == told["fold"]) & (pl.col("seed") == seed))
         names = [name for name in bundle.files if name.endswith(".onnx")]

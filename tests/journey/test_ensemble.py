@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from earnest.cli import app
 from earnest.comparison import compare_runs
 from earnest.errors import DataError
 from earnest.reporting.report import write_report
+from earnest.reporting.verdict import is_void
 from earnest.runtime import Predictor
 from earnest.tabulation import tabulate
 
@@ -74,6 +76,19 @@ def test_runs_of_other_folds_are_refused(cells: tuple[Path, list[grid.Ended]]) -
     rows, _ = tabulate([cells[0]])
     assert [row["system"] for row in rows] == ["network", "machine", "other folds", "both"]
     assert rows[3]["parameters"] == rows[0]["parameters"] + rows[1]["parameters"]
+
+
+def test_a_leak_of_one_member_is_a_leak_of_the_whole(cells: tuple[Path, list[grid.Ended]], tmp_path: Path) -> None:
+    members = []
+    for name in ("network", "machine"):
+        members.append(tmp_path / name)
+        shutil.copytree(place_of(*cells, name), members[-1])
+    scores = json.loads((members[1] / "scores.json").read_text())
+    leaky = scores | {"leaks": {**scores["leaks"], "duplicate": 3}, "allow_leaks": "known"}
+    (members[1] / "scores.json").write_text(json.dumps(leaky))
+    found = json.loads((ensemble.run(members, tmp_path / "both") / "scores.json").read_text())
+    assert (found["leaks"]["duplicate"], found["allow_leaks"]) == (3, "known")
+    assert is_void(found)
 
 
 def test_by_hand(cells: tuple[Path, list[grid.Ended]], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from earnest import deployment, journey, recipe, shipped
 from earnest.cli import app
-from earnest.errors import BundleError
+from earnest.errors import BundleError, DataError
 from earnest.runtime import Bundle, Predictor
 
 KINDS = ["onnx", "onnx-fp16", "int8"]
@@ -69,7 +69,7 @@ def test_recordings_of_another_corpus_are_refused(run: Path, tones: Path, tmp_pa
         (fewer / file.parent.name / file.name).write_bytes(file.read_bytes())
     (run / "recipe.yaml").write_text(resolved.replace(str(tones), str(fewer)))
     try:
-        with pytest.raises(BundleError, match="not those that"):
+        with pytest.raises(DataError, match="not those that"):
             deployment.export(run, ["int8"])
     finally:
         (run / "recipe.yaml").write_text(resolved)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
 from earnest.errors import BundleError
@@ -56,11 +57,10 @@ def layers(path: Path, samples: int) -> list[Layer]:
     """
     try:
         model = onnx.load(path)
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, DecodeError) as problem:
         raise BundleError(f"{path} cannot be read as ONNX: {problem}.") from problem
-    for value, sizes in ((model.graph.input[0], (1, samples)),):
-        for axis, size in zip(value.type.tensor_type.shape.dim, sizes, strict=True):
-            axis.dim_value = size
+    for axis, size in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, samples), strict=True):
+        axis.dim_value = size
     inferred = SymbolicShapeInference.infer_shapes(model, auto_merge=True)
     values = (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
     shapes = {value.name: _sizes(value) for value in values}
