@@ -13,7 +13,6 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
 from earnest.errors import BundleError
 
@@ -61,7 +60,8 @@ def layers(path: Path, samples: int) -> list[Layer]:
         raise BundleError(f"{path} cannot be read as ONNX: {problem}.") from problem
     for axis, size in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, samples), strict=True):
         axis.dim_value = size
-    inferred = SymbolicShapeInference.infer_shapes(model, auto_merge=True)
+    del model.graph.value_info[:]  # sizes with names; they follow from the input's
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     values = (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
     shapes = {value.name: _sizes(value) for value in values}
     widths = {value.name: _width(value.type.tensor_type.elem_type) for value in values}
