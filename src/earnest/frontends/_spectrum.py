@@ -125,6 +125,7 @@ class FactoredSpectrum(nn.Module):
     window: torch.Tensor
     inner: torch.Tensor
     outer: torch.Tensor
+    cut: torch.Tensor
     mean: torch.Tensor
     projection: torch.Tensor | None
 
@@ -145,6 +146,7 @@ class FactoredSpectrum(nn.Module):
             "window": torch.from_numpy(window[order]).float()[:, None],
             "inner": torch.from_numpy(inner).float(),
             "outer": torch.from_numpy(outer).float(),
+            "cut": torch.eye(self.piece)[:, None],
             "mean": torch.full((1, 1, framing.window), 1 / framing.window),
             "projection": matrix,
         }
@@ -184,7 +186,8 @@ class FactoredSpectrum(nn.Module):
         if emphasis:
             framed = torch.cat([padded[:, :1], padded[:, 1:] - emphasis * padded[:, :-1]], dim=1)
         # Whole pieces are gathered, which is several times faster than single samples.
-        parts = F.pad(framed, (0, -framed.shape[1] % self.piece)).reshape(framed.shape[0], -1, self.piece)
+        # A convolution cuts them without looking at sizes; what fills no piece at the end belongs to no frame.
+        parts = F.conv1d(framed[:, None], self.cut, stride=self.piece).transpose(1, 2)
         starts = torch.arange(count, device=padded.device)
         places = (hop // self.piece * starts[:, None] + self.pieces).reshape(-1)
         frames = parts.index_select(1, places).reshape(-1, self.columns, self.rows).permute(2, 0, 1) * self.window
