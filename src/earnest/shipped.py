@@ -30,6 +30,7 @@ from earnest.reporting.rundir import read_run
 from earnest.runtime import Bundle, Predictor, Streamer
 from earnest.runtime.bundle import Kind
 from earnest.runtime.combine import combine
+from earnest.runtime.engines import models_of
 from earnest.scoring import paired
 from earnest.shipping.bundle import write_scores
 from earnest.shipping.parity import LIMIT, same_answer
@@ -116,7 +117,7 @@ def score(
         check_same_recordings(prepared, run, scores)
         seed = scores["folds"][0]["seed"]
         answers = files.predictions.filter((pl.col("fold") == told["fold"]) & (pl.col("seed") == seed))
-        names = [name for name in bundle.files if name.endswith(".onnx")]
+        names = models_of(bundle)
         progress.stage("scoring files", len(names) + 1)
         found = []
         for name in names:

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 from earnest.files import atomic_path
-from earnest.runtime.graph import INPUT, OUTPUT
+from earnest.runtime.engines.onnx import INPUT, OUTPUT
 
 
 def join_mean(parts: Sequence[Path], out: Path) -> None:

@@ -45,7 +45,7 @@ from torch import nn
 import earnest
 from earnest.errors import BundleError
 from earnest.files import atomic_path
-from earnest.runtime.graph import INPUT, OUTPUT
+from earnest.runtime.engines.onnx import INPUT, OUTPUT
 
 OPSET = 20
 TOLERANCE = 1e-4
