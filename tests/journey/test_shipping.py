@@ -119,7 +119,8 @@ def test_layers_are_counted(exported: deployment.Exported, run: Path, file: str)
     result = CliRunner().invoke(app, ["show", str(exported.bundle), "--model", file, "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    convolutions = [layer for layer in found["layers"] if layer["operator"] == "Conv"]
+    # In the network; the front end cuts its frames with a convolution too.
+    convolutions = [layer for layer in found["layers"] if layer["operator"] == "Conv" and len(layer["shape"]) == 4]
     assert len(convolutions) == 3
     first = convolutions[0]
     channels, *size = first["shape"][1:]
