@@ -7,6 +7,8 @@ into another of the same widths.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -71,12 +73,13 @@ class TemporalModelling(nn.Module):
         backward_input = self.forward_input if self.shared else self.backward_input
         backward_blocks = self.forward_blocks if self.shared else self.backward_blocks
         ahead, back = self.forward_input(sequence), backward_input(sequence)
-        sums = []
-        for forward_block, backward_block in zip(self.forward_blocks, backward_blocks, strict=True):
+        parts = []
+        for place, (forward_block, backward_block) in enumerate(zip(self.forward_blocks, backward_blocks, strict=True)):
             ahead = forward_block(ahead, lengths, backwards=False)
             back = backward_block(back, lengths, backwards=True)
-            sums.append(ahead + back)
-        return torch.einsum("jbcf,j->bcf", torch.stack(sums), self.weights)
+            parts.append(self.weights[place] * (ahead + back))
+        total: torch.Tensor = reduce(torch.add, parts)
+        return total
 
 
 def mask(sequence: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:

@@ -64,8 +64,10 @@ class Attention(nn.Module):
     def forward(self, tokens: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         """(batch, tokens, dim)."""
         _, count, dim = tokens.shape
-        parts = self.projections(tokens).reshape(-1, count, 3, self.heads, dim // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)  # each (batch, heads, tokens, dim / heads)
+        query, key, value = (  # each (batch, heads, tokens, dim / heads); never five axes, which ncnn does not have
+            part.reshape(-1, count, self.heads, dim // self.heads).transpose(1, 2)
+            for part in self.projections(tokens).chunk(3, dim=-1)
+        )
         mask = None if valid is None else valid[:, None, None, :]
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         attended: torch.Tensor = self.output(mixed.transpose(1, 2).reshape(-1, count, dim))
