@@ -22,6 +22,7 @@ ORDER = (
     {"errors", "files", "lists"},
     {"registry", "sections", "recipe", "audio", "scoring"},
     {"table"},
+    {"speaking"},
     {"formats", "grouping", "splits", "leaks", "corpora", "augment", "frontends", "models", "fetch"},
     {"tasks"},
     {"training"},

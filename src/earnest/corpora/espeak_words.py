@@ -8,22 +8,19 @@ voice that is in the training rows is easy to recognise.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from earnest.corpora._info import CorpusInfo, corpus_table, write_tone
-from earnest.errors import DataError, MissingExtra
 from earnest.files import atomic_write_text, storage_error
 from earnest.formats._scan import scan_audio
+from earnest.speaking import Utterance, speak
 from earnest.table import Table
 
 INFO = CorpusInfo(
@@ -48,18 +45,6 @@ TIMBRES = (
 )
 
 _DONE = "complete.json"
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """What espeak-ng is asked to say, and how; `pitch` and `pitch_range` run from 0 to 99."""
-
-    file: str
-    text: str
-    voice: str
-    words_per_minute: int
-    pitch: int
-    pitch_range: int
 
 
 def utterances() -> Iterator[Utterance]:
@@ -124,22 +109,14 @@ def build(root: Path) -> Table:
 
 
 def _make(folder: Path) -> None:
-    """Let a process of its own write all clips into a temporary folder, which then takes its place."""
-    if importlib.util.find_spec("espeakng_loader") is None:
-        raise MissingExtra("espeakng_loader", "speech", "the corpus espeak_words")
+    """Have all clips written into a temporary folder, which then takes its place."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     except OSError as error:
         raise storage_error(folder, error) from error
     try:
-        command = [sys.executable, "-m", "earnest.corpora._espeak", str(place)]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-        if made.returncode != 0:
-            last = (made.stderr.strip().splitlines() or ["no message"])[-1]
-            raise DataError(
-                f"espeak-ng could not make the synthetic words: {last}", "Reinstall: pip install espeakng-loader"
-            )
+        speak(utterances(), place)
         atomic_write_text(place / _DONE, json.dumps({"clips": sum(1 for _ in utterances()), "synthetic": True}) + "\n")
         place.rename(folder)
     except OSError as error:
