@@ -30,7 +30,7 @@ from earnest.reporting.rundir import read_run
 from earnest.runtime import Bundle, Predictor, Streamer
 from earnest.runtime.bundle import Kind
 from earnest.runtime.combine import combine
-from earnest.runtime.engines import models_of
+from earnest.runtime.engines import models_of, weights_beside
 from earnest.scoring import paired
 from earnest.shipping.bundle import write_scores
 from earnest.shipping.parity import LIMIT, same_answer
@@ -55,7 +55,7 @@ class FileScore:
     difference, difference_interval, p_value : from the scored model, in pairs: of the share of clips (or units) that
         are right; for values, of the squared error in parts of the variance.
     largest_difference, same_decisions, clips : of the scores of one clip; how many clips get the same answer.
-    bytes : size of the file.
+    bytes : size of the file, and of its weights where they lie in a second one.
     median_ms, p99_ms : to answer for one second of sound on one thread.
     peak_mb : memory that loading the file and answering adds to a process, at its peak.
     passes : whether the score is at most the gate below the scored model's.
@@ -188,7 +188,7 @@ def _score(
         largest_difference=float(np.abs(given - expected).max()),
         same_decisions=same_answers(given, expected, task.kind),
         clips=len(clips),
-        bytes=int(bundle.files[name]["bytes"]),
+        bytes=sum(int(bundle.files[part]["bytes"]) for part in {name, weights_beside(name)}),
         median_ms=float(np.median(times)),
         p99_ms=float(np.quantile(times, 0.99)),
         peak_mb=memory(bundle, name) if file != STREAMED else None,

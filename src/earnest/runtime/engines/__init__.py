@@ -22,8 +22,11 @@ from earnest.runtime.bundle import Bundle
 
 FRONTEND = "frontend.onnx"
 
-ENGINES: Mapping[str, str] = {".onnx": "onnx"}
+ENGINES: Mapping[str, str] = {".onnx": "onnx", ".xml": "openvino", ".ncnn.param": "ncnn"}
 """End of a file's name → file here; of several that fit, the longest counts."""
+
+WEIGHTS: Mapping[str, str] = {".xml": ".bin", ".ncnn.param": ".ncnn.bin"}
+"""End of a file's name → that of the file with its weights, for kinds of files that keep them apart."""
 
 
 class Engine(Protocol):
@@ -38,6 +41,12 @@ class Engine(Protocol):
         ------
         BundleError : the model fails on this input.
         """
+
+
+def weights_beside(model: str) -> str:
+    """The name of the file with a model file's weights: its own, unless its kind keeps them in another."""
+    suffix = next((suffix for suffix in WEIGHTS if model.endswith(suffix)), "")
+    return model.removesuffix(suffix) + WEIGHTS[suffix] if suffix else model
 
 
 def models_of(bundle: Bundle) -> list[str]:
