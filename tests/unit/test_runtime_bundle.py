@@ -81,8 +81,8 @@ def test_a_missing_file_is_found(bundle: Path) -> None:
 
 
 def test_a_newer_format_says_to_update(bundle: Path) -> None:
-    edit(bundle, format=3)
-    with pytest.raises(BundleError, match="reads formats up to 2") as caught:
+    edit(bundle, format=4)
+    with pytest.raises(BundleError, match="reads formats up to 3") as caught:
         Bundle.open(bundle)
     assert "upgrade" in (caught.value.remedy or "")
 

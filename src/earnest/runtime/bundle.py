@@ -21,8 +21,9 @@ from typing import Any, Literal, get_args
 from earnest.errors import BundleError
 from earnest.files import sha256_file
 from earnest.runtime.combine import Rule
+from earnest.runtime.spotting import is_spotting
 
-FORMAT = 2  # 1 knew neither `kind`, `segments` nor `combine`
+FORMAT = 3  # 1 knew neither `kind`, `segments` nor `combine`; 2 did not know `spotting`
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
 Segments = Literal["whole", "crop-pad", "cut-all", "join-by-speaker"]
@@ -54,6 +55,8 @@ class Bundle:
         labels of which any number is right; `values`, one number per label, in the unit of the training targets.
     thresholds : label → smallest score that counts as an event in a stream; labels without one always count, and tags
         without one from 0.5 on, in recordings as in streams.
+    spotting : for keywords, how the scores of a stream's windows become events (`earnest.runtime.spotting`), and what
+        was measured with these numbers; None: every window is reported by itself.
     frontend : the numbers of the front end inside the model, for the reader.
     recipe_hash, data_hash : SHA-256 of the recipe and of the clip table that the model was trained from.
     scores : model file → its score with interval, primary metric, protocol, number of clips.
@@ -76,6 +79,7 @@ class Bundle:
     shape: str = "clip"
     kind: Kind = "classes"
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    spotting: Mapping[str, Any] | None = None
     frontend: Mapping[str, Any] = field(default_factory=dict)
     recipe_hash: str = ""
     data_hash: str = ""
@@ -215,6 +219,7 @@ _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, dict) and all(_number(score) for score in value.values()),
         "labels with a number each",
     ),
+    "spotting": (is_spotting, "words, threshold and release from 0 to 1, smoothing_s and refractory_s"),
     "frontend": (lambda value: isinstance(value, dict), "names with values"),
     "recipe_hash": (lambda value: isinstance(value, str), "text"),
     "data_hash": (lambda value: isinstance(value, str), "text"),

@@ -2,12 +2,14 @@
 
 Windows lie where they lie in a whole recording: at 0, hop, 2 hop, ... as soon as each is complete, and at `flush` one
 last window aligned with the end. How the audio is cut into chunks does not matter, to the last bit.
+
+A bundle with `spotting` reports keywords: one event for each time that a word is said (`earnest.runtime.spotting`).
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,19 +19,21 @@ from earnest.errors import BundleError
 from earnest.runtime.bundle import MODEL, Bundle
 from earnest.runtime.graph import Graph
 from earnest.runtime.predictor import as_audio
+from earnest.runtime.spotting import Spotter, Spotting
 
 
 @dataclass(frozen=True)
 class Event:
     """What the model says about one window of a stream.
 
-    A window makes one event for classes, one for each tag that reaches its threshold, and one for each value.
+    A window makes one event for classes, one for each tag that reaches its threshold, and one for each value. A keyword
+    makes one event for each time that it is said, in the first window in which it is heard.
 
     Attributes
     ----------
     start_s, end_s : where the window lies, in seconds since the start of the stream.
     label, score : the label with the highest score, and that score; or a tag and its probability; or the name of a
-        value and the number, in the unit of the training targets.
+        value and the number, in the unit of the training targets; or a keyword and its smoothed score.
     """
 
     start_s: float
@@ -60,7 +64,8 @@ class Streamer:
     ----------
     bundle : a bundle, or the path of one.
     threshold : smallest score that makes an event, from 0 to 1. None: the bundle's own threshold for the label, and
-        where it has none, every window makes an event (tags: from a score of 0.5 on).
+        where it has none, every window makes an event (tags: from a score of 0.5 on). For keywords it is the smallest
+        smoothed score.
     threads : threads for the model, at least 1.
     model : which of the bundle's model files to run.
 
@@ -92,6 +97,12 @@ class Streamer:
         self._thresholds = [
             self.bundle.threshold(label) if threshold is None else threshold for label in self.bundle.labels
         ]
+        self._spotter: Spotter | None = None
+        if self.bundle.spotting is not None:
+            spotting = Spotting.of(self.bundle.spotting, self.bundle.labels)
+            spotting = spotting if threshold is None else replace(spotting, threshold=threshold)
+            labels, rate = self.bundle.labels, self.bundle.sample_rate
+            self._spotter = Spotter(spotting, labels, rate, self.bundle.hop_samples)
         # A ring of one window: sample number i of the stream lies at i modulo the window.
         self._ring = np.zeros(self.bundle.window_samples, dtype=np.float32)
         self.reset()
@@ -101,6 +112,8 @@ class Streamer:
         self._fed = 0  # samples of the stream so far
         self._next_end = self.bundle.window_samples  # where the next window will be complete
         self._last_end = 0  # where the last window that was run ended
+        if self._spotter:
+            self._spotter.reset()
 
     def feed(self, samples: npt.ArrayLike) -> list[Event]:
         """Take the next piece of the stream, of any length, and give the events of the windows it completes.
@@ -120,7 +133,9 @@ class Streamer:
 
         A stream shorter than a window is fitted as a file of that length would be; an empty one gives nothing.
         """
-        return [event for window in self.last_window() for event in self._events(window)]
+        events = [event for window in self._rest() for event in self._events(window)]
+        self.reset()
+        return events
 
     def windows(self, samples: npt.ArrayLike) -> list[Window]:
         """As `feed`, but all scores of each window, whatever the thresholds."""
@@ -137,9 +152,13 @@ class Streamer:
 
     def last_window(self) -> list[Window]:
         """As `flush`, but all scores of the last window, if there is one."""
-        found = [self._run(min(self._fed, self.bundle.window_samples))] if self._fed > self._last_end else []
+        found = self._rest()
         self.reset()
         return found
+
+    def _rest(self) -> list[Window]:
+        """The window that ends with the stream, if none has ended there."""
+        return [self._run(min(self._fed, self.bundle.window_samples))] if self._fed > self._last_end else []
 
     def _store(self, piece: npt.NDArray[np.float32]) -> None:
         """Write a piece behind what is there; of a piece longer than the ring only the end will ever be needed."""
@@ -160,8 +179,13 @@ class Streamer:
         return Window(self._fed - length, self._fed, self._graph.scores(window))
 
     def _events(self, window: Window) -> list[Event]:
-        """What is said of a window: the best class, or what reaches its threshold."""
+        """What is said of a window: a keyword, the best class, or what reaches its threshold."""
         scores, rate = window.scores, self.bundle.sample_rate
+        if self._spotter:
+            heard = self._spotter.step(window.end, scores)
+            return (
+                [Event(window.start / rate, window.end / rate, self.bundle.labels[heard[0]], heard[1])] if heard else []
+            )
         said = [int(scores.argmax())] if self.bundle.kind == "classes" else range(len(scores))
         return [
             Event(window.start / rate, window.end / rate, self.bundle.labels[index], float(scores[index]))

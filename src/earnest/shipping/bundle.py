@@ -41,6 +41,7 @@ class Facts(TypedDict):
     task, shape, kind : the task's name, the shape of the model's output, and what a row of it says; default
         `classification`, `clip` and `classes`.
     thresholds : label → smallest score of an event in a stream; default none.
+    spotting : for keywords, the decoder's numbers and what was measured with them; left out where None.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Facts(TypedDict):
     shape: NotRequired[str]
     kind: NotRequired[Kind]
     thresholds: NotRequired[Mapping[str, float]]
+    spotting: NotRequired[Mapping[str, Any] | None]
     segments: NotRequired[Segments]
     combine: NotRequired[Rule]
 
@@ -137,9 +139,12 @@ def _manifest(facts: Facts) -> dict[str, Any]:
     given["labels"] = list(given["labels"])
     given["scores"] = {file: dict(score) for file, score in given["scores"].items()}
     given["licences"] = [dict(licence) for licence in given["licences"]]
-    order = (*Facts.__annotations__,)
+    if given.get("spotting") is None:
+        given.pop("spotting", None)
+    order = tuple(key for key in Facts.__annotations__ if key != "spotting" or key in given)
     as_before = (given["kind"], given["segments"], given["combine"]) == ("classes", "whole", "mean")
-    version = 1 if as_before else FORMAT  # readers of format 1 read the first rightly, and would get the others wrong
+    # Readers of an older format read rightly what needs no newer one, and would get the others wrong.
+    version = FORMAT if "spotting" in given else 1 if as_before else 2
     return {"format": version, "earnest": earnest.__version__, **{key: given[key] for key in order}}
 
 
