@@ -46,13 +46,29 @@ class SubSpectralNorm(nn.Module):
         self.norm = nn.BatchNorm2d(channels * self.parts)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """An image of the same size, (batch, channels, frames, bands)."""
+        """An image of the same size, (batch, channels, frames, bands); in evaluation, one product and sum."""
         _, channels, frames, bands = image.shape
+        if not self.training:
+            scale, shift = self._affine(bands)
+            return image * scale + shift
         split = image.reshape(-1, channels, frames, self.parts, bands // self.parts)
         stacked = split.transpose(2, 3).reshape(-1, channels * self.parts, frames, bands // self.parts)
         normed: torch.Tensor = self.norm(stacked)
         normed = normed.reshape(-1, channels, self.parts, frames, bands // self.parts)
         return normed.transpose(2, 3).reshape(-1, channels, frames, bands)
+
+    def _affine(self, bands: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the norm multiplies with and adds in evaluation, each (channels, 1, bands).
+
+        No rearranged images: microcontrollers and 8-bit runtimes take the norm as it is.
+        """
+        mean, variance = self.norm.get_buffer("running_mean"), self.norm.get_buffer("running_var")
+        scale = self.norm.weight / (variance + self.norm.eps).sqrt()
+        shift = self.norm.bias - mean * scale
+        widened = [
+            value.reshape(-1, self.parts).repeat_interleave(bands // self.parts, dim=1) for value in (scale, shift)
+        ]
+        return widened[0].unsqueeze(1), widened[1].unsqueeze(1)
 
 
 class BroadcastBlock(nn.Module):
