@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from earnest.errors import BundleError
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+FORMS = ("DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Reshape", "Unsqueeze", "Identity")
 QUIET = ("Constant", "Identity", "QuantizeLinear", "DequantizeLinear")
 
 
@@ -69,7 +70,7 @@ def layers(path: Path, samples: int) -> list[Layer]:
     passed = _passed_on(inferred.graph, weights)
     found = []
     for node in inferred.graph.node:
-        if node.op_type in QUIET:
+        if node.op_type in QUIET or node.output[0] in passed:
             continue
         inputs = [passed.get(name, name) for name in node.input]
         own = [weights[name] for name in inputs if name in weights]
@@ -90,10 +91,10 @@ def layers(path: Path, samples: int) -> list[Layer]:
 
 
 def _passed_on(graph: onnx.GraphProto, weights: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
-    """Value → the weight that it holds in another form: dequantised, transposed or reshaped."""
+    """Value → the weight that it holds in another form: dequantised, of another precision, transposed or reshaped."""
     passed: dict[str, str] = {}
     for node in graph.node:
-        if node.op_type in ("DequantizeLinear", "QuantizeLinear", "Transpose", "Reshape", "Unsqueeze", "Identity"):
+        if node.op_type in FORMS:
             source = passed.get(node.input[0], node.input[0])
             if source in weights:
                 passed[node.output[0]] = source

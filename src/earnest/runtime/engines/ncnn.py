@@ -1,4 +1,4 @@
-"""Files of ncnn (`model.ncnn.param`, its weights in `model.ncnn.bin`), normalised features in, fed by `frontend.onnx`."""
+"""Files of ncnn (`model.ncnn.param`, weights in `model.ncnn.bin`): features in, fed by the bundle's `frontend.onnx`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ import numpy as np
 from earnest.errors import BundleError, did_you_mean
 from earnest.shipping.source import Source
 
-TARGETS: Mapping[str, str] = {"onnx-fp16": "onnx_fp16", "int8": "onnx_int8"}
+TARGETS: Mapping[str, str] = {"onnx-fp16": "onnx_fp16", "int8": "onnx_int8", "openvino": "openvino", "ncnn": "ncnn"}
 """Name on the command line → file here; `onnx` itself is what every run exports."""
 
 
