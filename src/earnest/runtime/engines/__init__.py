@@ -22,7 +22,13 @@ from earnest.runtime.bundle import Bundle
 
 FRONTEND = "frontend.onnx"
 
-ENGINES: Mapping[str, str] = {".onnx": "onnx", ".xml": "openvino", ".ncnn.param": "ncnn"}
+ENGINES: Mapping[str, str] = {
+    ".onnx": "onnx",
+    ".xml": "openvino",
+    ".ncnn.param": "ncnn",
+    ".tflite": "tflite",
+    ".tflm.tflite": "tflm",
+}
 """End of a file's name → file here; of several that fit, the longest counts."""
 
 WEIGHTS: Mapping[str, str] = {".xml": ".bin", ".ncnn.param": ".ncnn.bin"}

@@ -22,7 +22,15 @@ import numpy as np
 from earnest.errors import BundleError, did_you_mean
 from earnest.shipping.source import Source
 
-TARGETS: Mapping[str, str] = {"onnx-fp16": "onnx_fp16", "int8": "onnx_int8", "openvino": "openvino", "ncnn": "ncnn"}
+TARGETS: Mapping[str, str] = {
+    "onnx-fp16": "onnx_fp16",
+    "int8": "onnx_int8",
+    "openvino": "openvino",
+    "ncnn": "ncnn",
+    "tflite": "tflite",
+    "tflite-int8": "tflite_int8",
+    "tflm": "tflm",
+}
 """Name on the command line → file here; `onnx` itself is what every run exports."""
 
 
