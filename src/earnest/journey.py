@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from earnest import insight, leaks, levels, segments, splits
+from earnest import alarms, insight, leaks, levels, segments, splits
 from earnest.errors import BundleError, LeakError, RecipeError
 from earnest.files import atomic_path, atomic_write_text, kept
 from earnest.pool import Progress, Silent, default_jobs, epochs_of, run_carrying, run_units
@@ -33,6 +33,7 @@ from earnest.recipe import Recipe
 from earnest.reporting.report import write_report
 from earnest.reporting.wording import score_text
 from earnest.results import gather, group_column, summarise
+from earnest.scoring.alarms import pool
 from earnest.shipping.assemble import assemble_bundle
 from earnest.shipping.parity import LIMIT, Parity
 from earnest.splits import Folds
@@ -206,6 +207,8 @@ def run_folds(
 ) -> dict[str, Any]:
     """Train and score every fold and seed; write predictions and log; return what goes into `scores.json`."""
     origin = origins.finder(recipe, prepared.table, folds)
+    listening = prepared.task.listening
+    parts = {fold.name: alarms.divided(prepared.table, fold, listening) for fold in folds.folds}
     units = [
         Unit(
             directory=directory / (f"fold-{fold.name}" if seed == recipe.seeds[0] else f"fold-{fold.name}-s{seed}"),
@@ -213,13 +216,14 @@ def run_folds(
             recipe=recipe,
             seed=seed,
             fold=fold.name,
-            training=tuple(fold.train.tolist()),
-            validation=tuple(fold.validation.tolist()),
-            test=tuple(fold.test.tolist()),
+            training=tuple(parts[fold.name].train.tolist()),
+            validation=tuple(parts[fold.name].validation.tolist()),
+            test=tuple(parts[fold.name].test.tolist()),
             labels=tuple(prepared.labels),
             data_hash=prepared.table.hash,
             ship=ship and seed == recipe.seeds[0],
             origin=origin(fold, seed),
+            streams=parts[fold.name].streams if ship and seed == recipe.seeds[0] else ((), ()),
         )
         for seed in recipe.seeds
         for fold in folds.folds
@@ -236,6 +240,10 @@ def run_folds(
     with atomic_path(directory / "predictions.parquet") as path:
         predictions.write_parquet(path)
     scores = levels.score_levels(predictions, judge, recipe, prepared.task, prepared.labels)
+    if listening and any("alarms" in record for record in records):
+        group = group_column(prepared.table, recipe, prepared.task)
+        groups = prepared.table.column(group).to_list() if group else None
+        scores["spotting"] = pool(records, groups, listening.words, listening.false_alarms_per_hour)
     if recipe.precisions:
         scores["precisions"] = {
             kind: in_lower_precision(kind, units, prepared, recipe, scores, judge) for kind in recipe.precisions

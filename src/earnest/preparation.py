@@ -107,9 +107,10 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, shared: Path | N
     task = tasks.find(recipe.task)
     column = tasks.column_of(task, recipe.target, table)
     whole, table = table, table.with_target(column) if table.has(column) else table
-    task.labels(table, column)  # fail before decoding
     if len(table) < len(whole):
         progress.note(f"{len(whole) - len(table)} of {len(whole)} clips have no {column} and are left out.")
+    table = task.compose(table, column, recipe, data) if task.compose else table
+    task.labels(table, column)  # fail before decoding
 
     progress.stage("decoding", len(table))
     cache = directory / "cache"

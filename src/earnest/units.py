@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from earnest import augment, frontends, insight, models, search, tasks
+from earnest import alarms, augment, frontends, insight, models, search, tasks
 from earnest.errors import CheckpointError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.frontends import FrontEnd
@@ -60,6 +60,7 @@ class Unit:
     labels : names of the outputs.
     ship : also export, and compare the exported file with the scored model.
     origin : the weights it starts from, where the recipe says so.
+    streams : rows of recordings for streams, those of the validation groups and those of the test groups.
     """
 
     directory: Path
@@ -74,6 +75,7 @@ class Unit:
     data_hash: str
     ship: bool
     origin: Origin | None = None
+    streams: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
     @property
     def identity(self) -> str:
@@ -81,6 +83,7 @@ class Unit:
         rows = [self.training, self.validation, self.test]
         facts = [self.recipe.hash, self.data_hash, self.seed, self.fold, rows, self.labels, self.ship]
         facts += [self.origin.sha256] if self.origin else []
+        facts += [self.streams] if any(self.streams) else []
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -192,6 +195,15 @@ def _work(unit: Unit) -> dict[str, Any]:
     if ships:
         pipeline = Pipeline(bench.frontend, bench.normaliser, model)
         record["parity"] = _export(unit, pipeline, bench.inputs, examples.waveforms, scores, task)
+        if task.listening and any(unit.streams):
+            record["alarms"] = alarms.listen(
+                unit.directory / "model.onnx",
+                unit.cache.parent / "table.parquet",
+                examples,
+                ((unit.streams[0], unit.validation), (unit.streams[1], unit.test)),
+                unit.labels,
+                task.listening,
+            )
     if unit.ship:
         insight.keep(unit.directory, bench.normaliser, model, examples, unit.test, scores, task)
     return record

@@ -75,7 +75,7 @@ def page(head: Mapping[str, Any], sections: Sequence[Section | None]) -> str:
 
 
 def _sections(run: RunFiles) -> list[Section | None]:
-    from earnest.reporting import by_level, details, evidence, insights, outputs, pictures, sections
+    from earnest.reporting import by_level, details, evidence, insights, outputs, pictures, sections, spotting
     from earnest.reporting.tally import at_level
 
     run = at_level(run)
@@ -90,6 +90,7 @@ def _sections(run: RunFiles) -> list[Section | None]:
         details.confusions(run),
         details.groups(run),
         insights.conditions(run),
+        spotting.spotting(run),
         outputs.rates(run),
         outputs.tags(run),
         outputs.values(run),

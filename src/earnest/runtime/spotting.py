@@ -51,8 +51,8 @@ class Spotting:
         ------
         BundleError : a word is none of the labels.
         """
-        known = {field.name for field in fields(cls)}
-        found = cls(**{key: tuple(value) if key == "words" else value for key, value in values.items() if key in known})
+        numbers = {field.name: values[field.name] for field in fields(cls)[1:] if field.name in values}
+        found = cls(tuple(values["words"]), **numbers)
         foreign = sorted(set(found.words) - set(labels))
         if foreign:
             raise BundleError(

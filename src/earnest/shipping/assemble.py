@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earnest import frontends
+from earnest import frontends, tasks
 from earnest.errors import BundleError, DataError, did_you_mean
 from earnest.recipe import Recipe
 from earnest.reporting.wording import score_text
@@ -121,11 +121,35 @@ def assemble_bundle(
                 "void": bool(scores.get("leaky") or scores.get("allow_leaks")),
             }
         },
+        spotting=describe_spotting(recipe, scores, chosen["name"]),
         licences=[
             {"corpus": table.name}
-            | {key: table.info[key] for key in ("title", "licence", "citation", "home") if table.info.get(key)}
+            | {key: table.info[key] for key in ("title", "licence", "citation", "home") if table.info.get(key)},
+            *(
+                {"corpus": entry["corpus"], "licence": entry["licence"] or "not known"}
+                for entry in table.info.get("beside", ())
+                if entry["learnt"]
+            ),
         ],
     )
+
+
+def describe_spotting(recipe: Recipe, scores: Mapping[str, Any], fold: str) -> dict[str, Any] | None:
+    """How a stream's scores become keywords, for tasks that listen: the decoder's numbers, and what they gave.
+
+    The threshold is the fold's own, chosen on its validation streams; `fold` holds what the fold's test streams gave at
+    it, `point` the same over all folds, each at its own threshold.
+    """
+    listening, found = tasks.find(recipe.task).listening, scores.get("spotting")
+    if listening is None:
+        return None
+    numbers = {key: getattr(listening, key) for key in ("threshold", "release", "smoothing_s", "refractory_s")}
+    described: dict[str, Any] = {"words": list(listening.words), **numbers}
+    if found:
+        (own,) = (entry for entry in found["folds"] if entry["name"] == fold)
+        described |= {"threshold": own["threshold"], "wanted_per_hour": found["wanted_per_hour"]}
+        described |= {"fold": own, "point": found["point"], "validation": found["validation"]}
+    return described
 
 
 def describe_frontend(recipe: Recipe) -> dict[str, Any]:

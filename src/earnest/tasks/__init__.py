@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Shape = Literal["clip", "frames", "embedding", "tokens"]
 Kind = Literal["classes", "tags", "values"]
 Level = Literal["clip", "recording", "subject"]
+STREAM = "stream"  # column of recordings that are for streams and are no clips: "background", "speech", or ONLY
+ONLY = "only"  # never trained on
 LEVELS: tuple[Level, ...] = ("clip", "recording", "subject")
 
 
@@ -38,6 +41,30 @@ LEVELS: tuple[Level, ...] = ("clip", "recording", "subject")
 Details = Callable[
     [np.ndarray, Sequence[np.ndarray], np.ndarray | None, Sequence[str], np.random.Generator], dict[str, Any]
 ]
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How a task's streams are decoded, and what is wanted of that.
+
+    Attributes
+    ----------
+    words : the labels that make events.
+    false_alarms_per_hour : the rate that the threshold is chosen for, on validation streams.
+    threshold : taken where there are none.
+    release, smoothing_s, refractory_s : as in `earnest.runtime.spotting.Spotting`.
+    snr_db : how far the background in the stream of test words lies below each word.
+    trained : whether recordings for streams of a fold's training groups are trained on.
+    """
+
+    words: tuple[str, ...]
+    false_alarms_per_hour: float = 1.0
+    threshold: float = 0.5
+    release: float = 0.8
+    smoothing_s: float = 0.5
+    refractory_s: float = 1.0
+    snr_db: float = 20.0
+    trained: bool = True
 
 
 def most_probable(scores: np.ndarray, labels: Sequence[str]) -> list[str]:
@@ -76,6 +103,9 @@ class Task:
     details : (targets, scores of each seed, groups or None, labels, rng) → metric → name → {"value", "interval"}, for
         what is reported beside the score; None where there is nothing.
     notes : table → what a reader of the score should know about the data.
+    compose : (table, column, recipe, folder of corpora or None) → the table with the classes and rows that the task
+        makes, before anything is decoded; None: the table is taken as it is.
+    listening : how streams are decoded, for tasks whose events are scored in streams too.
     """
 
     name: str
@@ -102,6 +132,8 @@ class Task:
     fit: Callable[[Task, np.ndarray], Task] | None = None
     details: Details | None = None
     notes: Callable[[Table], list[str]] | None = None
+    compose: Callable[[Table, str, Recipe, Path | None], Table] | None = None
+    listening: Listening | None = None
 
     def fitted(self, targets: np.ndarray) -> Task:
         """The task as it is learnt from these training targets, (clips, outputs)."""

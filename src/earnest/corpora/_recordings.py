@@ -1,0 +1,102 @@
+"""Recordings without labels: those of a corpus, or of any folder, with what is known of who speaks and what is said.
+
+They stand beside a labelled corpus, where only that matters which they do not hold. Whatever may connect two of them is
+kept: the speaker and the source where a corpus names them, and otherwise the folder that a recording lies in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from earnest import corpora, registry
+from earnest.errors import DataError
+from earnest.formats._scan import is_audio, scan_audio
+
+COLUMNS = ("id", "audio", "start_s", "end_s", "speaker", "source", "text", "corpus", "licence")
+LIST = "transcripts.tsv"
+
+
+def open_recordings(spec: str, data: Path | None = None) -> pl.DataFrame:
+    """The recordings of a corpus or a folder.
+
+    Parameters
+    ----------
+    spec : the name of a corpus, or the path of a folder, as it is or below the folder of corpora. In a folder, a file
+        `transcripts.tsv` whose lines are `path … text`, between tabs, says what is said.
+    data : the folder of corpora; default `EARNEST_DATA`.
+
+    Returns
+    -------
+    One row per recording with the columns id, audio, start_s, end_s, speaker, source, text, corpus and licence (text
+    but for the two times), null where nothing is known. Ids, speakers and sources begin with the corpus's name.
+
+    Raises
+    ------
+    DataError : there is no such corpus or folder, or no recording in it.
+    """
+    if spec in registry.names("corpora") and spec != "folder":
+        beside = data if data is not None and (data / spec).is_dir() else None
+        frame = corpora.open_table(spec, data=beside).frame
+    else:
+        frame = _of_folder(_folder(spec, data))
+    name = PurePosixPath(spec).name
+    for column in COLUMNS:
+        if column not in frame.columns:
+            kind = pl.Float64 if column in ("start_s", "end_s") else pl.String
+            frame = frame.with_columns(pl.lit(None, dtype=kind).alias(column))
+    known = pl.coalesce("source", "speaker", "audio")
+    frame = frame.with_columns(source=pl.when(pl.col("speaker").is_null()).then(known).otherwise("source"))
+    named = [(pl.lit(f"{name}/") + pl.col(column)).alias(column) for column in ("id", "speaker", "source")]
+    return frame.with_columns(*named, corpus=pl.lit(name)).select(COLUMNS)
+
+
+def says(text: str | None, words: Collection[str]) -> bool:
+    """Whether any of the words stands in a text; where a word has no letters of ASCII, as a part of the text."""
+    if not text:
+        return False
+    tokens = set(re.findall(r"\w+", text.casefold()))
+    return any(word.casefold() in (tokens if word.isascii() else text.casefold()) for word in words)
+
+
+def _folder(spec: str, data: Path | None) -> Path:
+    """The folder that is meant, below one of the folders of corpora or as it is."""
+    roots = [data, data.parent if data else None, os.environ.get("EARNEST_DATA")]
+    places = [Path(root) / spec for root in roots if root] + [Path(spec)]
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        looked = ", ".join(dict.fromkeys(str(place) for place in places))
+        raise DataError(f"{spec!r} is neither a corpus nor a folder; looked for {looked}.", "Check the name.")
+    return found
+
+
+def _of_folder(root: Path) -> pl.DataFrame:
+    """The recordings below a folder; those in one folder count as one source."""
+    files, _ = scan_audio(root)
+    texts = _texts(root / LIST)
+    rows = [
+        {
+            "id": file,
+            "audio": str(root.absolute() / file),
+            "source": str(PurePosixPath(file).parent),
+            "text": texts.get(file),
+        }
+        for file in files
+    ]
+    return pl.DataFrame(rows, schema={"id": pl.String, "audio": pl.String, "source": pl.String, "text": pl.String})
+
+
+def _texts(place: Path) -> dict[str, str]:
+    """Path → what is said, from a list that may have a head line, which names no recording (but may name the text)."""
+    if not place.is_file():
+        return {}
+    try:
+        lines = [line.split("\t") for line in place.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{place} cannot be read: {error}.", "Save it as UTF-8.") from error
+    column = lines[0].index("text") if lines and "text" in lines[0] else -1
+    return {cells[0]: cells[column] for cells in lines if len(cells) > 1 and is_audio(cells[0])}

@@ -1,0 +1,201 @@
+"""Keywords: each clip is one of some words, an unknown word, or silence; and streams are decoded into events.
+
+The classes are made from a corpus of words and from recordings beside it:
+
+    the words asked for               their own names
+    every other word of the corpus    unknown, at most `others` times as many as a word has clips
+    background                        silence: pieces of one window, as many as a word has clips
+    negatives                         unknown, whole recordings of speech in which none of the words is said
+    streams                           no class: more such recordings, never trained on
+
+Recordings beside the corpus keep their speakers and sources, so that folds keep them apart as they do the clips: what
+a fold trains on, it neither tests nor takes thresholds from. All of a fold's test (and validation) recordings also make
+one long stream each, over which false alarms are counted (`earnest.alarms`); they are no clips of the score.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import polars as pl
+from pydantic import Field
+
+from earnest import audio
+from earnest.corpora._recordings import open_recordings, says
+from earnest.errors import AudioError, DataError, RecipeError, did_you_mean
+from earnest.recipe import Recipe
+from earnest.table import Table
+from earnest.tasks import ONLY, STREAM, Listening, Task, classification
+
+UNKNOWN, SILENCE = "unknown", "silence"
+KEPT = (UNKNOWN, SILENCE, "background")  # labels that a corpus may have of its own, which stay as they are
+OWN_BACKGROUND = "_background_noise_"  # the folder in which Speech Commands brings its noises
+PARTS = (("test", 0.5), ("validation", 0.75), ("train", 1.0))  # of recordings beside a corpus with official parts
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=60)]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is listened for, and how.
+
+    Parameters
+    ----------
+    words : the keywords.
+    others : clips of other words, in times of the clips that a keyword has on average.
+    background : corpora or folders of sounds without speech.
+    negatives : corpora or folders of speech (or anything else) without the words. Where it is written down what is
+        said, recordings with one of the words are left out.
+    streams : more of the same that are never trained on, such as those whose licence does not allow it.
+    learn_negatives : whether the whole recordings of background and negatives are trained on, those of the training
+        groups; otherwise they too are only heard in streams.
+    false_alarms_per_hour : the rate wanted on the validation streams; it decides the threshold.
+    threshold : taken where a fold has no validation streams.
+    release, smoothing_s, refractory_s : as in `earnest.runtime.spotting.Spotting`.
+    snr_db : how far the background of the stream of test words lies below each word.
+    """
+
+    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    others: Annotated[float, Field(ge=0)] = 2.0
+    background: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    learn_negatives: bool = True
+    false_alarms_per_hour: Annotated[float, Field(gt=0)] = 1.0
+    threshold: Share = 0.5
+    release: Share = 0.8
+    smoothing_s: Seconds = 0.5
+    refractory_s: Seconds = 1.0
+    snr_db: float = 20.0
+
+
+def build(config: Config) -> Task:
+    """The task of a recipe's options."""
+    listening = Listening(
+        words=config.words,
+        false_alarms_per_hour=config.false_alarms_per_hour,
+        threshold=config.threshold,
+        release=config.release,
+        smoothing_s=config.smoothing_s,
+        refractory_s=config.refractory_s,
+        snr_db=config.snr_db,
+        trained=config.learn_negatives,
+    )
+    return dataclasses.replace(
+        classification.TASK, name="keyword", compose=partial(compose, config), listening=listening, notes=notes
+    )
+
+
+def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Path | None) -> Table:
+    """The corpus's rows with their classes, and the rows of background and negatives.
+
+    Raises
+    ------
+    DataError : the corpus lacks a word; recordings cannot be found.
+    RecipeError : the clips are cut into pieces.
+    """
+    if recipe.clips.segments != "whole":
+        raise RecipeError(f"the task keyword has no use for clips.segments={recipe.clips.segments}.", "Leave it out.")
+    if not table.has(column):
+        return table  # which `labels` reports
+    clips, wanted = _classes(config, table.frame, column, table.name)
+    extra = []
+    places = _own_background(table) + list(config.background)
+    if places:
+        sounds = pl.concat([open_recordings(place, data) for place in places])
+        pieces = _pieces(sounds, wanted, recipe.clips.window_s)
+        extra += [pieces, sounds.with_columns(pl.lit("background").alias(STREAM))]
+    for kind, listed in (("speech", config.negatives), (ONLY, config.streams)):
+        for place in listed:
+            speech = open_recordings(place, data)
+            said = pl.Series([says(text, config.words) for text in speech["text"]], dtype=pl.Boolean)
+            extra.append(speech.filter(~said).with_columns(pl.lit(kind).alias(STREAM)))
+    if not extra:
+        return Table(clips, table.name, table.bad_rows, table.info)
+    added = pl.concat(extra, how="diagonal").unique("id", keep="first", maintain_order=True)
+    silent = pl.col(STREAM).fill_null("background") == "background"
+    added = added.with_columns(pl.when(silent).then(pl.lit(SILENCE)).otherwise(pl.lit(UNKNOWN)).alias(column))
+    both = pl.concat([clips, _placed(added, clips)], how="diagonal_relaxed")
+    learnt = pl.col(STREAM).is_null() | (pl.lit(config.learn_negatives) & (pl.col(STREAM) != ONLY))
+    beside = added.group_by("corpus", "licence", maintain_order=True).agg(learnt.any().alias("learnt"))
+    info = {**table.info, "beside": beside.to_dicts()}
+    return Table.from_frame(both, table.name, info=info, bad_rows=table.bad_rows)
+
+
+def notes(table: Table) -> list[str]:
+    """Where the classes come from."""
+    if not table.has(STREAM):
+        return []
+    names = ", ".join(sorted({str(entry["corpus"]) for entry in table.info.get("beside", ())}))
+    return [f"Silence, and the streams of false alarms, come from {names}; they are no clips of the score."]
+
+
+def _classes(config: Config, frame: pl.DataFrame, column: str, name: str) -> tuple[pl.DataFrame, int]:
+    """The corpus's clips with one class each, and how many a word has on average."""
+    labels = frame[column].cast(pl.String)
+    counts = [int((labels == word).sum()) for word in config.words]
+    for word, count in zip(config.words, counts, strict=True):
+        if not count:
+            raise DataError(f"no clip of {name} is the word {word!r}.", did_you_mean(word, labels.unique().to_list()))
+    mean = max(1, round(sum(counts) / len(counts)))
+    kept = labels.is_in([*config.words, *KEPT])
+    others = frame.filter(~kept)
+    drawn = _drawn(others["id"].to_list(), round(config.others * mean))
+    chosen = frame.filter(kept | frame["id"].is_in(drawn))
+    words = pl.col(column).cast(pl.String)
+    known = words.is_in([*config.words, *KEPT])
+    return chosen.with_columns(pl.when(known).then(words).otherwise(pl.lit(UNKNOWN)).alias(column)), mean
+
+
+def _drawn(names: Sequence[str], count: int) -> list[str]:
+    """So many of the names, the same ones wherever they are drawn, and in no order of theirs."""
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:count]
+
+
+def _own_background(table: Table) -> list[str]:
+    """The corpus's own folder of noises, beside the folders of its words."""
+    roots = {str(PurePosixPath(path).parent.parent) for path in table.column("audio").to_list()}
+    return [place for root in sorted(roots) if Path(place := f"{root}/{OWN_BACKGROUND}").is_dir()]
+
+
+def _pieces(sounds: pl.DataFrame, wanted: int, window_s: float) -> pl.DataFrame:
+    """Pieces of one window: the first of every recording, then the second of every one, until there are enough."""
+    order = {name: place for place, name in enumerate(_drawn(sounds["id"].to_list(), len(sounds)))}
+    pieces = []
+    for row in sounds.iter_rows(named=True):
+        try:
+            seconds = audio.probe(row["audio"]).duration_s
+        except AudioError:
+            continue  # decoding will name it
+        begin, end = row["start_s"] or 0.0, row["end_s"] or seconds
+        for number in range(min(wanted, int((end - begin) / window_s))):
+            at = begin + number * window_s
+            piece = {**row, "id": f"{row['id']}#{number + 1:04d}", "start_s": at, "end_s": at + window_s}
+            pieces.append((number, order[row["id"]], piece))
+    pieces.sort(key=lambda piece: piece[:2])
+    if not pieces:
+        raise DataError(
+            f"no recording of the background is as long as a window of {window_s:g} s.", "Take longer ones."
+        )
+    return pl.DataFrame([piece for *_, piece in pieces[:wanted]], schema=sounds.schema)
+
+
+def _placed(added: pl.DataFrame, clips: pl.DataFrame) -> pl.DataFrame:
+    """The added rows in the corpus's official folds or parts, by a rule that keeps speakers and sources together."""
+    groups = [speaker or source for speaker, source in added.select("speaker", "source").iter_rows()]
+    shares = [int.from_bytes(hashlib.sha256(str(group).encode()).digest()[:6]) / 2**48 for group in groups]
+    if "split" in clips.columns:
+        parts = [next(part for part, end in PARTS if share < end) for share in shares]
+        added = added.with_columns(pl.Series("split", parts, dtype=pl.String))
+    if "fold" in clips.columns:
+        folds = sorted(clips["fold"].drop_nulls().unique().to_list())
+        chosen = [folds[int(share * len(folds))] for share in shares]
+        added = added.with_columns(pl.Series("fold", chosen, dtype=pl.String))
+    return added
