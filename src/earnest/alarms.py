@@ -111,10 +111,12 @@ class Ear:
         """The smoothed scores of all windows of a stream, given in pieces of any length."""
         session = open_session(self.model, 1)
         smoother = Smoother(smoothed_windows(self.spotting(0.5), self.sample_rate, self.inputs.hop))
-        heard, at, rest = Heard(), 0, np.zeros(0, np.float32)
+        heard, at, rest = Heard(), 0, np.zeros(0, np.float32)  # `rest` begins at `at`, where the next window begins
         window, hop = self.inputs.window, self.inputs.hop
+        ahead = 0  # samples until then, where the hop is longer than the window
         for piece in pieces:
-            rest = np.concatenate([rest, piece])
+            rest = np.concatenate([rest, piece[ahead:]])
+            ahead = max(0, ahead - len(piece))
             count = max(0, (len(rest) - window) // hop + 1)
             for first in range(0, count, BATCH):
                 starts = range(first * hop, min(first + BATCH, count) * hop, hop)
@@ -122,8 +124,8 @@ class Ear:
                 (scores,) = session.run([OUTPUT], {INPUT: batch})
                 heard.ends.extend(at + start + window for start in starts)
                 heard.smoothed.extend(smoother.step(row) for row in scores)
-            used = min(count * hop, len(rest))  # a hop longer than the window skips into the next piece
-            at, rest = at + used, rest[used:]
+            ahead += max(0, count * hop - len(rest))
+            at, rest = at + count * hop, rest[count * hop :]
         return heard
 
 

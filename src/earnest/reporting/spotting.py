@@ -84,12 +84,10 @@ def curve(points: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> Mar
         parts.append(svg.dot(across(point["per_hour"] ** 0.5), up(point["missed_share"]), 2.5, "curve-dot train", hint))
     if chosen["missed_share"] is not None:
         x, y = across(chosen["per_hour"] ** 0.5), up(chosen["missed_share"])
-        for bounds, line in (
-            (interval_of(chosen["interval"]), lambda low, high: (across(low**0.5), y, across(high**0.5), y)),
-            (interval_of(chosen["missed_interval"]), lambda low, high: (x, up(low), x, up(high))),
-        ):
-            if bounds:
-                parts.append(svg.line(*line(*bounds), "whisker"))
+        if bounds := interval_of(chosen["interval"]):
+            parts.append(svg.line(across(bounds[0] ** 0.5), y, across(bounds[1] ** 0.5), y, "whisker"))
+        if bounds := interval_of(chosen["missed_interval"]):
+            parts.append(svg.line(x, up(bounds[0]), x, up(bounds[1]), "whisker"))
         parts.append(svg.dot(x, y, 5, "mark run", "at the thresholds that validation chose"))
     parts.append(svg.text((LEFT + WIDTH) / 2, BOTTOM + 38, "false alarms per hour", "tick", "middle"))
     parts.append(svg.text(LEFT - 8, TOP - 4, "missed, %", "tick", "middle"))
