@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from earnest.errors import BundleError
 
@@ -48,7 +49,7 @@ def fold(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> fx.GraphModul
         warnings.simplefilter("ignore")
         try:
             graph = torch.export.export(module, examples).module()
-        except (torch._dynamo.exc.TorchDynamoException, torch.export.UserError, RuntimeError) as problem:  # type: ignore[attr-defined]
+        except (TorchDynamoException, RuntimeError, TypeError) as problem:
             raise BundleError(
                 f"torch.export cannot trace this network: {str(problem).strip().partition(chr(10))[0]}"
             ) from problem
@@ -58,6 +59,7 @@ def fold(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> fx.GraphModul
             for node in [node for node in graph.graph.nodes if node.op == "call_function"]:
                 step(graph, node)
         graph.graph.eliminate_dead_code()
+        _own(graph)
         graph.recompile()
         graph.delete_all_unused_submodules()
     return graph
@@ -183,6 +185,17 @@ def _value(graph: fx.GraphModule, node: Any) -> Any:
     for name in str(node.target).split("."):
         value = getattr(value, name)
     return value.detach().double() if value.is_floating_point() else value.detach()
+
+
+def _own(graph: fx.GraphModule) -> None:
+    """Only the constants that are used, each in memory of its own: torch.export.save (2.13) mixes up those of views."""
+    used = {str(node.target) for node in graph.graph.find_nodes(op="get_attr")}
+    for name, value in [*graph.named_parameters(), *graph.named_buffers()]:
+        if name in used:
+            value.data = value.detach().clone(memory_format=torch.contiguous_format)
+        else:
+            place, _, leaf = name.rpartition(".")
+            delattr(graph.get_submodule(place), leaf)
 
 
 def _constant(graph: fx.GraphModule, before: fx.Node, name: str, value: torch.Tensor) -> fx.Node:

@@ -17,9 +17,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -29,10 +30,14 @@ from earnest.shipping.folded import fold
 
 PINS = Path(__file__).with_name("litert_pins.txt")
 CHILD = """
-import sys, torch, litert_torch
+import sys, numpy, torch, litert_torch
 program = torch.export.load(sys.argv[1])
-litert_torch.convert(program.module(), program.example_inputs[0]).export(sys.argv[2])
+inputs = program.example_inputs[0]
+model = litert_torch.convert(program.module(), inputs)
+model.export(sys.argv[2])
+numpy.save(sys.argv[3], model(*[value.numpy() for value in inputs]))
 """
+TOLERANCE = 1e-3
 LACKING = re.compile(r"(?:Lowering not found: |failed to legalize operation '|Unsupported op[^:]*: )([\w.:]+)")
 
 
@@ -42,28 +47,41 @@ def convert(module: nn.Module, examples: tuple[torch.Tensor, ...], path: Path) -
     Parameters
     ----------
     module : in evaluation mode.
-    examples : its inputs, of the sizes that the file will take.
+    examples : its inputs, of the sizes that the file will take; the file must give the module's numbers for them.
     path : the file to write.
 
     Raises
     ------
-    BundleError : the module has an operator that TFLite lacks (named where the converter names it).
+    BundleError : the module has an operator that TFLite lacks (named where the converter names it), or the file gives
+        other numbers than the module (largest difference above 1e-3, or 1e-3 of the largest score above one).
     StorageError : the converter is not there and cannot be fetched.
     """
     place = converter()
-    program = torch.export.export(fold(module, examples), examples)
+    with torch.no_grad():
+        expected = module(*examples).numpy()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        exported = Path(folder) / "network.pt2"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of any two weights that are equal
-            torch.export.save(program, exported)
-        paths = [str(place)] if place else []
-        given = os.environ.get("PYTHONPATH")
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, *([given] if given else [])])}
-        command = [sys.executable, "-c", CHILD, str(exported), str(path)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode or not path.is_file():
-        raise BundleError(f"TFLite cannot hold this network: {_reason(done.stderr)}", "Choose another kind of file.")
+        exported, given = Path(folder) / "network.pt2", Path(folder) / "scores.npy"
+        torch.export.save(torch.export.export(fold(module, examples), examples), exported)
+        done = _run_child([str(exported), str(path), str(given)], place)
+        if done.returncode or not given.is_file():
+            raise BundleError(
+                f"TensorFlow Lite cannot hold this network: {_reason(done.stderr)}", "Choose another kind of file."
+            )
+        difference = float(np.abs(np.load(given) - expected).max()) / max(1.0, float(np.abs(expected).max()))
+    if not difference <= TOLERANCE:
+        raise BundleError(
+            f"TensorFlow Lite gives other numbers than this network: {difference:.2g} apart (limit {TOLERANCE:g}).",
+            "Choose another kind of file.",
+        )
+
+
+def _run_child(arguments: Sequence[str], place: Path | None) -> subprocess.CompletedProcess[str]:
+    """The conversion, with the converter's packages in sight."""
+    given = os.environ.get("PYTHONPATH")
+    paths = [*([str(place)] if place else []), *([given] if given else [])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", CHILD, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def converter() -> Path | None:
@@ -115,9 +133,9 @@ def _install(place: Path) -> None:
 
 
 def _reason(said: str) -> str:
-    """What a failed conversion lacks, or its last words."""
+    """What a failed conversion lacks, or its error."""
     lacking = list(dict.fromkeys(LACKING.findall(said)))
     if lacking:
         return f"it lacks the operator{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}."
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1] if lines else "the converter ended without a word."
+    errors = re.findall(r"^[\w.]*(?:Error|Exception|Interrupt)\b.*", said, re.MULTILINE)
+    return errors[-1] if errors else said.strip().rpartition("\n")[2] or "the converter ended without a word."

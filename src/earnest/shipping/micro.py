@@ -27,6 +27,7 @@ COLUMNS = 20
 MEASURED = "reference kernels on a 64-bit computer; other kernels and pointers of 32 bits need other sizes"
 
 ENDS = """
+
 /* The model, 16-byte aligned; it may stay in flash. */
 extern const unsigned char earnest_model[EARNEST_MODEL_BYTES];
 
@@ -35,6 +36,7 @@ extern const char *const earnest_labels[EARNEST_LABELS];
 """
 
 RESOLVER = """
+
 /* The operators that a tflite::MicroMutableOpResolver<EARNEST_OPERATORS> needs, and no more. */
 #define EARNEST_ADD_OPERATORS(resolver) \\
     do { \\
@@ -42,12 +44,11 @@ RESOLVER = """
     } while (0)
 """
 
-QUANTISED = """
-/* A normalised feature as the model takes it. */
+QUANTISED = """/* A normalised feature as the model takes it. */
 static inline int8_t earnest_quantised(float feature)
 {
     float step = rintf(feature / EARNEST_INPUT_SCALE) + EARNEST_INPUT_ZERO_POINT;
-    return (int8_t)(step < -128.0f ? -128.0f : step > 127.0f ? 127.0f : step);
+    return (int8_t)(step > -128.0f ? (step < 127.0f ? step : 127.0f) : -128.0f);
 }
 
 /* The score that a number of the model's output stands for. */
@@ -81,7 +82,7 @@ class Needs:
 
     Attributes
     ----------
-    arena_bytes : memory for all that it computes: the smallest arena, to 16 bytes, in which the interpreter ran it.
+    arena_bytes : memory for all that it computes: what the interpreter counts, and ran it with.
     head_bytes, tail_bytes : of it for values between operators, which share their places, and for what stays.
     measured : with which kernels.
     operators : as the schema of TFLite calls them, sorted.
@@ -165,10 +166,9 @@ def c_header(found: Needs, model: bytes, labels: Sequence[str], about: str) -> s
     parts = [
         "#include <math.h>\n",
         note + defines(numbers),
-        '\n#ifdef __cplusplus\nextern "C" {\n#endif\n' + ENDS,
+        '#ifdef __cplusplus\nextern "C" {\n#endif' + ENDS,
         *functions,
-        "\n#ifdef __cplusplus\n}\n#endif\n",
-        RESOLVER % calls,
+        "#ifdef __cplusplus\n}\n#endif" + RESOLVER % calls,
     ]
     return header("MODEL_DATA", about, parts)
 

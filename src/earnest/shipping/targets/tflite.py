@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from earnest.runtime.engines.tflite import filled
 from earnest.shipping import litert
 from earnest.shipping.source import Source
 
@@ -36,7 +37,11 @@ class Whole(nn.Module):
 
 def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[str, Path]:
     """Convert the whole model for one window."""
-    path = folder / FILE
-    silence = torch.zeros(1, source.inputs.window)
-    litert.convert(Whole(source).eval(), (silence,), path)
-    return {FILE: path}
+    return {FILE: convert(source, windows, folder / FILE)}
+
+
+def convert(source: Source, windows: Sequence[np.ndarray], path: Path) -> Path:
+    """Write the whole model as a float TFLite file, compared with the model on the first window."""
+    window = torch.from_numpy(filled(windows[0], source.inputs.window))
+    litert.convert(Whole(source).eval(), (window[None],), path)
+    return path

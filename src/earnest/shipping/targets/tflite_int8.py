@@ -22,7 +22,8 @@ NETWORK = r".*Network_network/.*"  # names of operators begin with the modules t
 
 def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[str, Path]:
     """Convert the whole model for one window, and quantise the network in it."""
-    (exact,) = tflite.write(source, windows, folder).values()
+    beside = folder.with_name("tflite") / tflite.FILE  # made in the same export
+    exact = beside if beside.is_file() else tflite.convert(source, windows, folder / tflite.FILE)
     path = folder / FILE
     eightbit.quantise(exact, [(filled(window, source.inputs.window)[None],) for window in windows], path, NETWORK)
     return {FILE: path}

@@ -1,0 +1,165 @@
+"""Files for microcontrollers: in one piece, aligned, as C, and lacking operators by name."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from earnest.errors import BundleError, StorageError
+from earnest.shipping import eightbit, litert, micro
+
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the extra [edge]")
+flatbuffers = pytest.importorskip("flatbuffers")
+
+
+def tflite(operator: str, weights: bytes = b"", outside: bytes = b"") -> bytes:
+    """A TFLite file with one operator from an int8 input of five numbers to an output of the same size."""
+    tree = schema.ModelT()
+    tree.version, tree.description = 3, "test"
+    code = schema.OperatorCodeT()
+    code.builtinCode = getattr(schema.BuiltinOperator, operator)
+    code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
+    tree.operatorCodes = [code]
+    tree.buffers = [schema.BufferT() for _ in range(4)]
+    tree.buffers[3].data = np.frombuffer(weights, np.uint8) if weights else None
+    graph, node = schema.SubGraphT(), schema.OperatorT()
+    graph.tensors = [tensor(name, buffer) for buffer, name in ((1, "in"), (2, "out"))]
+    node.opcodeIndex, node.inputs, node.outputs = 0, np.array([0], np.int32), np.array([1], np.int32)
+    graph.inputs, graph.outputs, graph.operators = node.inputs, node.outputs, [node]
+    tree.subgraphs = [graph]
+    if outside:
+        tree.buffers[3].offset, tree.buffers[3].size = 1 << 20, len(outside)  # takes the room that the true one will
+        tree.buffers[3].offset = len(packed(tree))
+    return packed(tree) + outside
+
+
+def tensor(name: str, buffer: int) -> Any:
+    found = schema.TensorT()
+    found.name, found.buffer, found.type = name, buffer, schema.TensorType.INT8
+    found.shape = np.array([1, 5], np.int32)
+    found.quantization = schema.QuantizationParametersT()
+    found.quantization.scale, found.quantization.zeroPoint = np.array([0.5], np.float32), np.array([-3], np.int64)
+    return found
+
+
+def packed(tree: Any) -> bytes:
+    builder = flatbuffers.Builder()
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def buffers(model: bytes) -> list[bytes]:
+    """What a file's flatbuffer holds, each of it at a multiple of 16 bytes."""
+    found, start = [], np.frombuffer(model, np.uint8).ctypes.data
+    root = schema.Model.GetRootAs(model, 0)
+    for number in range(root.BuffersLength()):
+        values = root.Buffers(number).DataAsNumpy()
+        if not isinstance(values, int):
+            assert (values.ctypes.data - start) % 16 == 0
+            found.append(values.tobytes())
+    return found
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 1000])
+def test_weights_behind_the_flatbuffer_come_into_it(length: int) -> None:
+    weights = np.random.default_rng(0).bytes(length)
+    model = tflite("RELU", outside=weights)
+    assert buffers(model) == []
+    assert buffers(eightbit.in_one_piece(model)) == [weights]
+
+
+def test_weights_inside_are_aligned() -> None:
+    weights = np.random.default_rng(0).bytes(77)
+    assert buffers(eightbit.in_one_piece(tflite("RELU", weights))) == [weights]
+
+
+def test_ranges_hold_all_that_was_seen() -> None:
+    seen = {"min": np.array([-1.0, 0.0]), "max": np.array([1.0, 2.0]), "axis": 0}
+    new = {"min": np.array([-3.0, 1.0]), "max": np.array([0.5, 9.0]), "axis": 0}
+    found = eightbit.widest(seen, new)
+    assert (found["min"].tolist(), found["max"].tolist(), found["axis"]) == ([-3, 0], [1, 9], 0)
+
+
+def test_the_interpreter_tells_what_a_model_needs() -> None:
+    pytest.importorskip("tflite_micro", reason="needs tflite-micro, which has wheels for Linux on x86-64 only")
+    found = micro.needs(tflite("RELU"), [np.zeros((1, 5), np.float32)], "model")
+    assert found.operators == ("RELU",)
+    assert found.inputs == [{"shape": [1, 5], "scale": 0.5, "zero_point": -3}]
+    assert found.head_bytes + found.tail_bytes <= found.arena_bytes < 10_000
+    scores = micro.Micro(tflite("RELU"), found.arena_bytes, "model")([np.array([[-9, -0.5, 0, 1.3, 99]], np.float32)])
+    assert scores.tolist() == [0, 0, 0, 1.5, 65]
+    with pytest.raises(BundleError, match="cannot hold model"):
+        micro.Micro(tflite("RELU"), found.arena_bytes // 2, "model")
+
+
+def test_an_operator_that_is_lacking_is_named() -> None:
+    pytest.importorskip("tflite_micro", reason="needs tflite-micro, which has wheels for Linux on x86-64 only")
+    with pytest.raises(BundleError, match=r"cannot hold model: .*GELU"):
+        micro.needs(tflite("GELU"), [np.zeros((1, 5), np.float32)], "model")
+
+
+def test_resolver_names() -> None:
+    names = ["CONV_2D", "MAX_POOL_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "PADV2", "RELU6"]
+    wanted = ["AddConv2D", "AddMaxPool2D", "AddFullyConnected", "AddBatchMatMul", "AddPadV2", "AddRelu6"]
+    assert [micro.resolver_name(name) for name in names] == wanted
+
+
+MAIN = r"""
+#include <stdio.h>
+#include <stdint.h>
+#include "model_data.h"
+
+int main(void)
+{
+    fwrite(earnest_model, 1, sizeof earnest_model, stdout);
+    for (int n = 0; n < EARNEST_LABELS; n++)
+        printf("|%s", earnest_labels[n]);
+    printf("|%d %d %d %g", (int)((uintptr_t)earnest_model % 16), earnest_quantised(0.75f), earnest_quantised(-1e9f),
+           (double)earnest_score(7));
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler, cc")
+def test_the_c_array_is_the_file(tmp_path: Path) -> None:
+    model = np.random.default_rng(0).bytes(333)
+    end = {"shape": [1, 4, 5], "scale": 0.5, "zero_point": -3}
+    found = micro.Needs(64, 32, 32, "here", ("RELU",), [end], end)
+    labels = ["dog", 'say "no"?', "妈\\"]
+    (tmp_path / "model_data.h").write_text(micro.c_header(found, model, labels, "A */ model"))
+    (tmp_path / "model_data.c").write_text(micro.c_source(model, labels, "A */ model"))
+    (tmp_path / "main.c").write_text(MAIN)
+    strict = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run(["cc", *strict, "main.c", "model_data.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
+    told = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
+    assert told[: len(model)] == model
+    assert told[len(model) :].decode() == '|dog|say "no"?|妈\\|0 -1 -128 5'
+
+
+def test_a_converter_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setattr(litert.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(StorageError, match=r"could not be fetched: (?s:.*)-m pip install"):
+        litert.converter()
+    assert "Fetching the converter" in capfd.readouterr().err
+    assert list((tmp_path / "earnest" / "tools").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Traceback\nRuntimeError: Lowering not found: aten.i0.default\n\nWhile executing", "operator aten.i0.default"),
+        ("Traceback\n  File\nValueError: too long\nOriginal traceback:\nNone", "ValueError: too long"),
+        ("Killed", "Killed"),
+        ("", "without a word"),
+    ],
+)
+def test_why_a_conversion_failed(said: str, told: str) -> None:
+    assert told in litert._reason(said)
