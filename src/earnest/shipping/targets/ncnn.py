@@ -110,7 +110,7 @@ def _traced(network: nn.Module, example: tuple[torch.Tensor, ...]) -> torch.jit.
         warnings.simplefilter("ignore")
         try:
             return torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
-        except (TypeError, RuntimeError):
+        except (AssertionError, TypeError, RuntimeError):  # what torch.sym_max says to that tracer
             program = torch.export.export(network, example).module()
             return torch.jit.trace(program, example, check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -20,11 +20,11 @@ import onnx
 import torch
 from onnxruntime import quantization
 from onnxruntime.quantization import qdq_loss_debug
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from earnest.errors import BundleError
 from earnest.files import atomic_write_text
 from earnest.shipping.join import join_in_line
+from earnest.shipping.simplify import fold_constants, plain_forms
 from earnest.shipping.source import Source
 
 FILE = "model.int8.onnx"
@@ -62,10 +62,12 @@ class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
 def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[str, Path]:
     """Quantise the network behind the front end, and join both again."""
     head, network = source.write_parts(folder)
-    prepared, quantised, whole = folder / "prepared.onnx", folder / "quantised.onnx", folder / FILE
+    folded, prepared = folder / "folded.onnx", folder / "prepared.onnx"
+    quantised, whole = folder / "quantised.onnx", folder / FILE
+    fold_constants(network, folded)
+    plain_forms(folded, prepared)
     try:
         with quiet():
-            quant_pre_process(str(network), str(prepared))
             quantization.quantize_static(
                 str(prepared),
                 str(quantised),
