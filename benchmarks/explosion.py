@@ -32,12 +32,12 @@ BASE = [
     "frontend={name: log_mel, bands: 64, window_ms: 46, hop_ms: 23, log: none}",
     "model=simple_cnn",
     "training.optimizer=sgd",
-    "training.learning_rate=0.2",
     "training.weight_decay=0",
     "training.schedule=none",
     "training.clip_norm=null",
     "training.precision=fp32",
 ]
+RATE = 0.2
 VARIANTS: dict[str, list[str]] = {
     "nothing": [],
     "every number of the gradient at most 0.01": ["training.clamp=0.01"],
@@ -57,6 +57,7 @@ VARIANTS: dict[str, list[str]] = {
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--epochs", type=int, default=15)
+    options.add_argument("--rate", type=float, default=RATE)
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--only", nargs="+", help="rows whose names contain one of these words")
     given = options.parse_args()
@@ -64,14 +65,14 @@ def main() -> None:
         sys.exit("EARNEST_DATA does not name a folder with esc10 in it.")
     print("## Exploding gradients\n")
     print(
-        f"`simple_cnn` on mel energies without their logarithm, SGD at 0.2, {given.epochs} epochs, {len(given.seeds)}"
+        f"`simple_cnn` on mel energies without their logarithm, SGD at {given.rate:g}, {given.epochs} epochs, {len(given.seeds)}"
     )
     print("seeds; each row changes one thing. Means over the trainings that went to their end; validation rows.\n")
     print("| changed | stopped (epoch) | loss of epoch 1 | last loss | validation loss | validation accuracy |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     for name, overrides in VARIANTS.items():
         if not given.only or any(word in name for word in given.only):
-            print(row(name, [train(overrides, given.epochs, seed) for seed in given.seeds]), flush=True)
+            print(row(name, [train([f"training.learning_rate={given.rate}", *overrides], given.epochs, seed) for seed in given.seeds]), flush=True)
 
 
 def train(overrides: list[str], epochs: int, seed: int) -> dict[str, Any]:

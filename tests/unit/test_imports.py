@@ -45,7 +45,7 @@ ORDER = (
     {"journey"},
     {"ensemble", "deployment", "shipped"},
     {"grid"},
-    {"doctor", "demo"},
+    {"doctor", "demo", "wakeword"},
     {"cli"},
     {"__main__"},
 )

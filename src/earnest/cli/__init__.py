@@ -14,7 +14,9 @@ from typing import Annotated
 import typer
 
 from earnest.cli import data, lab, results, use
+from earnest.cli.listen import listen
 from earnest.cli.verb import Group, Verb, print_error
+from earnest.cli.wake import wakeword
 
 app = typer.Typer(
     name="earnest",
@@ -31,6 +33,7 @@ for function in (
     data.audit,
     lab.run,
     lab.ensemble,
+    wakeword,
     results.table,
     results.compare,
     results.report,
@@ -38,7 +41,7 @@ for function in (
     results.score,
     results.show,
     use.predict,
-    use.listen,
+    listen,
     use.doctor,
 ):
     app.command(cls=Verb)(function)

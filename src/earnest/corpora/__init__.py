@@ -22,8 +22,8 @@ def open_table(spec: str, *, pattern: str | None = None, data: Path | None = Non
 
     Parameters
     ----------
-    spec : a corpus's name; `folder:PATH`; the path of a list (.csv, .tsv, .jsonl, .parquet); or the path of a folder
-        (Kaldi, AudioFolder, or described by `pattern`).
+    spec : a corpus's name; `folder:PATH`; the path of a list (.csv, .tsv, .jsonl, .parquet); the path of a folder
+        (Kaldi, AudioFolder, or described by `pattern`); or a folder and its pattern: `speech/{speaker}/{take}.wav`.
     pattern : path pattern of one's own folder, see `earnest.formats.pattern`.
     data : where the corpus lies, instead of the usual places.
 
@@ -37,6 +37,10 @@ def open_table(spec: str, *, pattern: str | None = None, data: Path | None = Non
         module = registry.load("corpora", spec)
         table: Table = module.build(find_root(spec, data))
         return table
+    if pattern is None and "{" in spec:
+        folder, _, rest = spec.partition("{")
+        folder, _, first = folder.rpartition("/")
+        return _from_folder(Path(folder or "."), f"{first}{{{rest}")
     path = Path(spec)
     if path.is_dir():
         return _from_folder(path, pattern)

@@ -8,6 +8,7 @@ A bundle with `spotting` reports keywords: one event for each time that a word i
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import dataclass, replace
 from typing import Any
@@ -136,6 +137,27 @@ class Streamer:
         events = [event for window in self._rest() for event in self._events(window)]
         self.reset()
         return events
+
+    def skip(self, samples: int) -> list[Event]:
+        """Let so many samples of the stream pass that were lost: silence stands in their place, and time goes on.
+
+        Windows that still hold audio are run; those within the gap are left out.
+        """
+        window, hop = self.bundle.window_samples, self.bundle.hop_samples
+        events = self.feed(np.zeros(min(samples, window), dtype=np.float32))
+        if samples > window:  # the ring holds silence alone
+            self._fed += samples - window
+            self._next_end += max(0, (self._fed - self._next_end) // hop + 1) * hop
+            self._last_end = self._fed
+        return events
+
+    def another(self) -> Streamer:
+        """A further stream through the same loaded model, from its beginning."""
+        other = copy.copy(self)
+        other._ring = np.zeros_like(self._ring)
+        other._spotter = copy.deepcopy(self._spotter)
+        other.reset()
+        return other
 
     def windows(self, samples: npt.ArrayLike) -> list[Window]:
         """As `feed`, but all scores of each window, whatever the thresholds."""

@@ -27,6 +27,7 @@ _DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _PHONEMES = 0x100  # text in [[ ]] is phonemes
 BETWEEN = "\x1f"  # phonemes, in what espeak_TextToPhonemes gives; no phoneme is written with it
+NOT_SPOKEN = ("", "_", "(")  # how pauses and changes of language begin
 _RATE, _PITCH, _RANGE = 1, 3, 4
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -67,7 +68,7 @@ def phonemes_of(utterances: Iterable[Utterance]) -> list[list[list[str]]]:
     """
     lines = _in_process(["--phonemes"], utterances).splitlines()
     return [
-        [[phoneme for phoneme in word.split(BETWEEN) if phoneme[:1] not in ("", "_")] for word in line.split(" ")]
+        [[phoneme for phoneme in word.split(BETWEEN) if phoneme[:1] not in NOT_SPOKEN] for word in line.split(" ")]
         for line in lines
     ]
 

@@ -1,0 +1,95 @@
+"""The verb that makes a wake word; it needs the extras `lab` and `speech`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from earnest.cli.lab import Jobs, print_run
+from earnest.cli.progress import watching
+from earnest.cli.verb import AsJson, Data, Debug, Quiet, next_step, print_json, say
+
+
+def wakeword(
+    phrase: Annotated[str, typer.Argument(metavar="PHRASE", help="What shall be heard, as it is written.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]", help="Changes to the recipe, such as model=bc_resnet.")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="en, zh, or a voice of espeak-ng such as de or fr-fr.")] = "en",
+    negatives: Annotated[
+        str, typer.Option(metavar="A,B,…", help="Corpora or folders of real speech without the word.")
+    ] = "",
+    background: Annotated[str, typer.Option(metavar="A,B,…", help="Corpora or folders of sounds without speech.")] = "",
+    recordings: Annotated[
+        str | None, typer.Option(metavar="CORPUS", help="Real recordings of the word: a corpus or folder.")
+    ] = None,
+    learn_from: Annotated[int, typer.Option(min=0, help="How many of these are trained on; the others test.")] = 0,
+    near: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A phrase to leave alone.")] = None,
+    voice_command: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COMMAND", help="A further voice: a command that speaks {text} into {file} (WAV)."),
+    ] = None,
+    to: Annotated[str, typer.Option("--to", metavar="A,B,…", help="Kinds of model files beside ONNX.")] = "int8",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to (default: runs/wakeword-PHRASE).")] = None,
+    data: Data = None,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make a wake word from its text: many synthetic voices say it, and a small model learns it.
+
+    Examples
+    --------
+    earnest wakeword "hey earnest" --negatives librispeech --background esc10
+    earnest wakeword 你好小智 --lang zh --negatives aishell --background esc10 --to int8,tflite-int8,tflm
+    earnest wakeword marvin --recordings speech_commands --learn-from 10 --negatives librispeech
+
+    Without recordings of people the missed share is that of synthetic voices, and says little about people; the false
+    alarms are counted on the real sound that is given. espeak-ng also says phrases that sound nearly like the word.
+    """
+    from earnest.wakeword import Wanted, make
+
+    wanted = Wanted(
+        phrase=phrase,
+        language=lang,
+        recordings=recordings,
+        learn_from=learn_from,
+        near_words=tuple(near or ()),
+        commands=tuple(voice_command or ()),
+    )
+    lists = {"task.negatives": negatives, "task.background": background}
+    given = [
+        f"{key}={json.dumps([name.strip() for name in names.split(',')])}" for key, names in lists.items() if names
+    ]
+    place = out or Path("runs") / f"wakeword-{'-'.join(phrase.split())}"
+    with watching(quiet=quiet) as progress:
+        run, exported = make(
+            wanted,
+            place,
+            overrides=[*given, *(overrides or [])],
+            targets=_listed(to),
+            data=data,
+            jobs=jobs,
+            progress=progress,
+        )
+    scores: dict[str, Any] = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+    real = recordings is not None
+    if as_json:
+        files = {name: list(names) for name, names in exported.files.items()}
+        print_json({**scores, "run": str(run), "bundle": str(exported.bundle), "files": files, "real_word": real})
+    else:
+        if not real:
+            say("Nobody was recorded saying the word: what is missed is counted on synthetic voices.", quiet=quiet)
+        print_run({**scores, "run": str(run)}, hint=False)
+    for name, problem in exported.problems.items():
+        say(f"Not made: {name}: {problem}", quiet=quiet)
+    next_step(f"earnest listen {exported.bundle}", quiet=quiet or as_json)
+
+
+def _listed(text: str) -> list[str]:
+    """The names between commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,231 @@
+"""The table that a wake word is learnt and tested on: spoken on the spot, real, and made of noise.
+
+    phrase ─ plan ─ espeak-ng, commands ─► the word (synthetic), near phrases, invented phrases
+    real recordings of the word, by speaker ─► the word; some learn, the others test
+    made noises                             ─► silence
+
+Real speech without the word, and real noises, are added by the task `keyword`. A speaker stands in one part alone:
+training, validation or test. Where there are real recordings of the word to test on, no synthetic one is among the test
+rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from earnest import audio
+from earnest.corpora._recordings import open_recordings
+from earnest.errors import DataError
+from earnest.speaking import speak
+from earnest.table import Table
+from earnest.tasks.keyword import SILENCE, UNKNOWN
+from earnest.wakeword.plan import Amounts, Spoken, plan
+
+SAMPLE_RATE = 16_000
+SLACK_S = 0.4  # of the window beyond the longest way to say the word
+SILENT = 1e-2  # of the peak: below, a synthetic clip has not begun or has ended
+PARTS = {"train": 0.6, "validation": 0.1, "test": 0.3}
+MADE_NOISES = 60
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a wake word is made from.
+
+    Attributes
+    ----------
+    phrase, language : the word as it is written, and `en`, `zh` or a voice of espeak-ng.
+    recordings : real recordings of the word: a corpus, or a folder; what is known to be another word is left alone.
+    learn_from : how many of these join the training, each of another speaker as far as there are; the others test.
+    near_words : phrases to leave alone, beside those that are made.
+    commands : shell commands that speak `{text}` into `{file}` (WAV); each is a speaker.
+    amounts : how much espeak-ng says.
+    """
+
+    phrase: str
+    language: str = "en"
+    recordings: str | None = None
+    learn_from: int = 0
+    near_words: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    amounts: Amounts = field(default_factory=Amounts)
+
+
+def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table, float]:
+    """Speak what is to be spoken, and put the table together; equal calls give equal tables.
+
+    Parameters
+    ----------
+    wanted : what from.
+    folder : where synthetic clips are written; the table becomes `table.jsonl` in it.
+    data : where corpora lie.
+
+    Returns
+    -------
+    The table, and the length in seconds of the window that holds every training example of the word.
+
+    Raises
+    ------
+    DataError : nothing of the phrase can be spoken, a command fails, or recordings are missing.
+    MissingExtra : espeak-ng is not installed.
+    """
+    said = plan(wanted.phrase, wanted.language, wanted.near_words, wanted.amounts)
+    speak([spoken.utterance for spoken in said], folder)
+    rows = [_spoken_row(spoken, wanted.phrase) for spoken in said]
+    rows += list(_commanded(wanted, folder))
+    window_s = _window(folder, [row["audio"] for row in rows if row["kind"] == "word" and row["split"] == "train"])
+    real = list(_recordings(wanted, data))
+    if any(row["kind"] == "real" and row["split"] == "test" for row in real):
+        rows = [row for row in rows if not (row["kind"] == "word" and row["split"] == "test")]
+    rows += [*real, *_noises(folder, 2 * window_s)]
+    table = Table.from_frame(pl.DataFrame(rows, infer_schema_length=None), "wakeword", root=folder)
+    table.write(folder / "table.jsonl")
+    return table, window_s
+
+
+def _spoken_row(spoken: Spoken, phrase: str) -> Row:
+    label = phrase if spoken.kind == "word" else UNKNOWN
+    file = spoken.utterance.file
+    return {
+        "id": f"synthetic/{file}",
+        "audio": file,
+        "speaker": f"synthetic/{spoken.speaker}",
+        "label": label,
+        "split": spoken.part,
+        "kind": spoken.kind,
+        "text": spoken.utterance.text,
+    }
+
+
+def _commanded(wanted: Wanted, folder: Path) -> Iterator[Row]:
+    """The word, and near words, by each of the user's commands."""
+    for number, command in enumerate(wanted.commands):
+        words = wanted.phrase.split()
+        near = [*wanted.near_words, *(words if len(words) > 1 else ())]
+        for kind, text, takes in [("word", wanted.phrase, wanted.amounts.takes), *(("near", text, 2) for text in near)]:
+            for take in range(takes):
+                file = f"commands/{number}_{kind}_{_short(text)}_{take}.wav"
+                _run_command(command, text, folder / file)
+                yield {
+                    "id": f"synthetic/{file}",
+                    "audio": file,
+                    "speaker": f"synthetic/command {number}",
+                    "label": wanted.phrase if kind == "word" else UNKNOWN,
+                    "split": "train",
+                    "kind": kind,
+                    "text": text,
+                }
+
+
+def _run_command(command: str, text: str, file: Path) -> None:
+    """Have a program of the user's write a file; the text also stands on its standard input."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    arguments = [part.replace("{text}", text).replace("{file}", str(file)) for part in shlex.split(command)]
+    if shutil.which(arguments[0]) is None:
+        raise DataError(f"there is no program {arguments[0]!r}.", "Give --voice-command 'PROGRAM … {text} … {file}'.")
+    done = subprocess.run(arguments, input=text, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode != 0 or not file.is_file():
+        last = (done.stderr.strip().splitlines() or ["it wrote no file"])[-1]
+        raise DataError(f"the voice command failed for {text!r}: {last}", f"It was: {' '.join(arguments)}")
+
+
+def _window(folder: Path, files: Sequence[str]) -> float:
+    """Seconds that the longest of nearly all ways to say the word needs, with room to lie in, in tenths."""
+    lengths = []
+    for file in files:
+        samples = audio.load(folder / file, SAMPLE_RATE).samples
+        loud = np.flatnonzero(np.abs(samples) > SILENT * np.abs(samples).max())
+        lengths.append((loud[-1] + 1 - loud[0]) / SAMPLE_RATE if len(loud) else 0.0)
+    if not lengths:
+        raise DataError("no voice said the wake word.", "Ask for at least one take.")
+    return float(np.ceil(10 * (np.quantile(lengths, 0.98) + SLACK_S)) / 10)
+
+
+def _recordings(wanted: Wanted, data: Path | None) -> Iterator[Row]:
+    """Real recordings of the word, and of other words in the same place; each speaker is in one part.
+
+    The first recording of each of `learn_from` speakers learns the word, further ones where there are fewer speakers;
+    all other speakers of the word test it.
+    """
+    if wanted.recordings is None:
+        return
+    frame = open_recordings(wanted.recordings, data)
+    said = [text is None or text.casefold() == wanted.phrase.casefold() for text in frame["text"]]
+    word = pl.Series(said, dtype=pl.Boolean)
+    frame = frame.with_columns(pl.coalesce("speaker", "source").alias("speaker"), word.alias("word")).sort("id")
+    positive = frame.filter("word")
+    if positive.is_empty():
+        raise DataError(
+            f"{wanted.recordings} holds no recording of {wanted.phrase!r}.",
+            "Give a folder of recordings of the word alone, or a corpus in which it is a label.",
+        )
+    speakers = sorted(positive["speaker"].unique().to_list(), key=share_of)
+    learners = speakers[: wanted.learn_from]
+    rounds = positive.filter(pl.col("speaker").is_in(learners)).with_columns(
+        turn=pl.int_range(pl.len()).over("speaker")
+    )
+    learnt = set(rounds.sort("turn", "id")["id"].to_list()[: wanted.learn_from])
+    for row in frame.iter_rows(named=True):
+        part = "test" if row["speaker"] in speakers else part_of(row["speaker"])
+        part = "train" if row["speaker"] in learners else part
+        if row["word"] and part == "train" and row["id"] not in learnt:
+            continue
+        yield {
+            **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker")},
+            "id": f"real/{row['id']}",
+            "label": wanted.phrase if row["word"] else UNKNOWN,
+            "split": part,
+            "kind": "real" if row["word"] else "speech",
+            "text": row["text"],
+        }
+
+
+def _noises(folder: Path, seconds: float) -> Iterator[Row]:
+    """Made noises from white to brown, loud and faint, and silence."""
+    rng = np.random.default_rng(0)
+    for number in range(MADE_NOISES):
+        exponent, level = float(rng.uniform(0, 2)), 10 ** float(rng.uniform(-4, -1)) if number % 6 else 0.0
+        spectrum = np.exp(2j * np.pi * rng.random(round(seconds * SAMPLE_RATE) // 2 + 1))
+        spectrum /= np.arange(1, spectrum.size + 1) ** (exponent / 2)
+        samples = np.fft.irfft(spectrum)
+        file = f"noise/{number:03d}.wav"
+        audio.write(folder / file, (level * samples / np.abs(samples).max()).astype(np.float32), SAMPLE_RATE, "PCM_16")
+        yield {
+            "id": f"synthetic/{file}",
+            "audio": file,
+            "speaker": f"synthetic/noise {number}",
+            "label": SILENCE,
+            "split": part_of(file),
+            "kind": "noise",
+        }
+
+
+def part_of(name: str) -> str:
+    """The part that a speaker belongs to, by the name alone."""
+    share, edge = share_of(name), 0.0
+    for part, width in PARTS.items():
+        edge += width
+        if share < edge:
+            return part
+    return "test"
+
+
+def share_of(name: str) -> float:
+    """0 to 1, evenly spread over names."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

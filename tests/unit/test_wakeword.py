@@ -1,0 +1,109 @@
+"""Wake words: what sounds nearly like them, who says what, and whose recordings stand where."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earnest import audio
+from earnest.errors import DataError
+from earnest.wakeword import near
+from earnest.wakeword.corpus import Wanted, build
+from earnest.wakeword.plan import Amounts, plan
+
+needs_espeak = pytest.mark.skipif(
+    importlib.util.find_spec("espeakng_loader") is None, reason="the extra [speech] is not installed"
+)
+HEY = [["h", "'eI"], ["'3:", "n", "I2", "s", "t"]]
+INVENTORY = [["D", "@2"], ["k", "w", "'I", "k"], ["b", "r", "'aU", "n"], ["f", "'0", "k", "s"], ["l", "'eI", "z", "i"]]
+FEW = Amounts(takes=1, near=6, near_takes=2, babble=10)
+
+
+def test_near_phrases_differ_from_the_phrase_and_from_each_other() -> None:
+    found = near.near(HEY, INVENTORY, 40, np.random.default_rng(0))
+    sounds = {near.sound(words) for words in found}
+    assert len(found) == len(sounds) == 40
+    assert near.sound(HEY) not in sounds
+    assert all(any(near.is_vowel(phoneme) for word in words for phoneme in word) for words in found[:5])
+
+
+def test_parts_of_a_phrase_are_near_to_it() -> None:
+    parts = [near.written(part) for part in near.parts(HEY)]
+    assert parts == ["[[h'eI]]", "[['3:nI2st]]", "[['3:nI2st]]", "[[h'eI]]", "[['3:nI2st h'eI]]"]
+    assert near.parts([["m", "'A@", "v", "I", "n"]]) == [[["m", "'A@"]], [["v", "I", "n"]]]
+
+
+def test_a_change_keeps_stress_and_kind() -> None:
+    for words in near.near([["m", "'A@", "v"]], INVENTORY, 10, np.random.default_rng(1)):
+        for phoneme in (phoneme for word in words for phoneme in word):
+            assert near.is_vowel(phoneme) or "'" not in phoneme
+
+
+@needs_espeak
+def test_a_voice_says_its_things_in_one_part_alone() -> None:
+    drawn = plan("hey earnest", "en", ["hay harvest"], Amounts())
+    parts: dict[str, set[str]] = {}
+    for spoken in drawn:
+        parts.setdefault(spoken.speaker, set()).add(spoken.part)
+    assert {len(found) for found in parts.values()} == {1}
+    assert {part for found in parts.values() for part in found} == {"train", "validation", "test"}
+    assert len({spoken.utterance.file for spoken in drawn}) == len(drawn)
+    assert any(spoken.utterance.text == "hay harvest" for spoken in drawn)
+    assert drawn == plan("hey earnest", "en", ["hay harvest"], Amounts())
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight people who say the word twice and another word once: tones in folders of their own."""
+    root, rng = tmp_path_factory.mktemp("people"), np.random.default_rng(0)
+    lines = ["path\ttext"]
+    for person in range(8):
+        for name, text in (("a", "marvin"), ("b", "Marvin"), ("c", "happy")):
+            audio.write(root / f"p{person}" / f"{name}.wav", (0.1 * rng.standard_normal(8000)).astype("f4"), 16_000)
+            lines.append(f"p{person}/{name}.wav\t{text}")
+    (root / "transcripts.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+@needs_espeak
+@pytest.mark.parametrize(("learn_from", "learnt"), [(0, 0), (3, 3), (8, 8), (11, 11)])
+def test_people_learn_or_test(people: Path, tmp_path: Path, learn_from: int, learnt: int) -> None:
+    table, window_s = build(Wanted("marvin", recordings=str(people), learn_from=learn_from, amounts=FEW), tmp_path)
+    rows = table.frame.select("kind", "split", "speaker", "label").rows(named=True)
+    assert sum(row["kind"] == "real" and row["split"] == "train" for row in rows) == learnt
+    speakers: dict[str, set[str]] = {}
+    for row in rows:
+        speakers.setdefault(row["speaker"], set()).add(row["split"])
+    assert {len(parts) for parts in speakers.values()} == {1}
+    tested = {row["kind"] for row in rows if row["split"] == "test" and row["label"] == "marvin"}
+    assert tested == ({"real"} if learn_from < 8 else {"word"})
+    assert 0.8 < window_s < 1.6
+    assert all(row["label"] == "unknown" for row in rows if row["kind"] == "speech")
+
+
+@needs_espeak
+def test_a_folder_without_the_word_is_told(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no recording of 'computer'"):
+        build(Wanted("computer", recordings=str(people), amounts=FEW), tmp_path)
+
+
+@needs_espeak
+def test_a_command_is_a_further_voice(tmp_path: Path) -> None:
+    script = tmp_path / "voice.py"
+    script.write_text(
+        "import sys, wave\n"
+        "with wave.open(sys.argv[2], 'wb') as out:\n"
+        "    out.setparams((1, 2, 16000, 0, 'NONE', ''))\n"
+        "    out.writeframes(bytes(len(sys.argv[1]) * 4000))\n"
+    )
+    command = f"{sys.executable} {script} {{text}} {{file}}"
+    table, _ = build(Wanted("marvin", commands=(command,), amounts=FEW), tmp_path / "corpus")
+    spoken = table.frame.filter(table.frame["speaker"] == "synthetic/command 0")
+    assert spoken["label"].to_list() == ["marvin"]
+    for wrong, match in (("no-such-program {text}", "no program"), (f"{sys.executable} -c 1", "wrote no file")):
+        with pytest.raises(DataError, match=match):
+            build(Wanted("marvin", commands=(wrong,), amounts=FEW), tmp_path / "again")
