@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 
 from earnest.errors import BundleError, StorageError
+from earnest.recipe import Part
 from earnest.shipping import eightbit, litert, micro
+from earnest.shipping.cfrontend import write_c_frontend
+from earnest.training.pipeline import Normaliser
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the extra [edge]")
 flatbuffers = pytest.importorskip("flatbuffers")
@@ -163,3 +167,41 @@ def test_a_converter_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.
 )
 def test_why_a_conversion_failed(said: str, told: str) -> None:
     assert told in litert._reason(said)
+
+
+STUB = """
+#pragma once
+#include <cstddef>
+#include <cstdint>
+enum TfLiteStatus { kTfLiteOk };
+struct TfLiteTensor { union { int8_t *int8; } data; };
+namespace tflite {
+struct Model;
+const Model *GetModel(const void *);
+template <unsigned int N> struct MicroMutableOpResolver { TfLiteStatus AddConv2D(); TfLiteStatus AddSoftmax(); };
+struct MicroInterpreter {
+    template <unsigned int N>
+    MicroInterpreter(const Model *, const MicroMutableOpResolver<N> &, uint8_t *, size_t);
+    TfLiteStatus AllocateTensors();
+    TfLiteStatus Invoke();
+    TfLiteTensor *input(size_t);
+    TfLiteTensor *output(size_t);
+};
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler, c++")
+def test_the_sketch_on_the_page_compiles(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "microcontrollers.md"
+    (sketch,) = re.findall(r"```cpp\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+    end = {"shape": [1, 51, 40], "scale": 0.5, "zero_point": -3}
+    found = micro.Needs(64, 32, 32, "here", ("CONV_2D", "SOFTMAX"), [end], end)
+    (tmp_path / "model_data.h").write_text(micro.c_header(found, b"model", ["yes", "no"], "A model"))
+    normaliser = Normaliser(40)
+    write_c_frontend(tmp_path, Part(name="log_mel", options={"bands": 40}), 16_000, normaliser, 16_000)
+    for header in re.findall(r'#include "(tensorflow/.*?)"', sketch):
+        (tmp_path / header).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / header).write_text(STUB if "interpreter" in header else "")
+    strict = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", str(tmp_path), "-x", "c++", "-"]
+    subprocess.run(["c++", *strict], input=sketch, text=True, check=True)
