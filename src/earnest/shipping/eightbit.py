@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,5 +101,6 @@ def in_one_piece(model: bytes) -> bytes:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without progress bars and advice, from Python or from C."""
-    with STDERR.captured([]), contextlib.redirect_stdout(io.StringIO()):
+    with STDERR.captured([]), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield

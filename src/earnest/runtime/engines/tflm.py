@@ -20,6 +20,7 @@ from earnest.runtime.engines.onnx import FrontEnd, first_line
 from earnest.runtime.engines.tflite import filled
 
 FACTS = "model.tflm.json"
+SMALLEST = 512  # bytes; in still smaller arenas the interpreter crashes before it can refuse
 _AGAIN = "Make the bundle again with `earnest export`."
 
 
@@ -80,6 +81,8 @@ class Micro:
             from tflite_micro import runtime
         except ImportError as missing:
             raise MissingExtra("tflite-micro", "edge", f"Running {name}") from missing
+        if arena_bytes < SMALLEST:
+            raise BundleError(f"an arena of {arena_bytes} bytes is too small for {name}.", _AGAIN)
         self._name = name
         said: list[str] = []
         try:
