@@ -28,6 +28,7 @@ ORDER = (
     {"training"},
     {"reporting", "shipping"},
     {
+        "activity",
         "alarms",
         "search",
         "preparation",
@@ -49,7 +50,7 @@ ORDER = (
     {"cli"},
     {"__main__"},
 )
-RUNTIME_MAY_IMPORT = {"errors", "files", "audio", "runtime"}
+RUNTIME_MAY_IMPORT = {"errors", "files", "audio", "_decoding", "runtime"}
 TORCH_ROOMS = {"augment", "frontends", "models", "tasks", "training", "shipping"}
 # Which device, which threads, whose features; never at the import of `earnest`.
 TORCH_ROOMS |= {"journey", "pool", "units", "provenance", "insight"}
