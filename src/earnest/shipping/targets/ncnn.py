@@ -78,7 +78,7 @@ def _pnnx() -> Path:
 
 def _convert(pnnx: Path, network: nn.Module, example: Sequence[torch.Tensor], place: Path) -> None:
     """`model.ncnn.param` and `model.ncnn.bin` in a folder."""
-    torch.jit.save(_traced(network, tuple(example)), place / "model.pt")
+    _trace(network, tuple(example), place / "model.pt")
     shapes = ",".join(f"[{','.join(map(str, channel.shape))}]f32" for channel in example)
     try:
         done = subprocess.run(
@@ -100,19 +100,20 @@ def _convert(pnnx: Path, network: nn.Module, example: Sequence[torch.Tensor], pl
         raise BundleError(f"pnnx cannot convert this network; {_ending(done.returncode)}, and its last words: {last}")
 
 
-def _traced(network: nn.Module, example: tuple[torch.Tensor, ...]) -> torch.jit.ScriptModule:
-    """The network as TorchScript.
+def _trace(network: nn.Module, example: tuple[torch.Tensor, ...], out: Path) -> None:
+    """Write the network as TorchScript.
 
     pnnx knows recurrent layers only as modules, so the network itself is traced; where it asks for the larger of two
     sizes, which that tracer cannot follow, its exported program is.
     """
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # torch would rather have torch.export, which pnnx reads less of
         try:
-            return torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
+            traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
         except (AssertionError, TypeError, RuntimeError):  # what torch.sym_max says to that tracer
             program = torch.export.export(network, example).module()
-            return torch.jit.trace(program, example, check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
+            traced = torch.jit.trace(program, example, check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, out)
 
 
 def _compare(network: nn.Module, inputs: Sequence[Sequence[torch.Tensor]], place: Path) -> None:
