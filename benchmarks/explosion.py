@@ -64,15 +64,23 @@ def main() -> None:
     if "EARNEST_DATA" not in os.environ:
         sys.exit("EARNEST_DATA does not name a folder with esc10 in it.")
     print("## Exploding gradients\n")
-    print(
-        f"`simple_cnn` on mel energies without their logarithm, SGD at {given.rate:g}, {given.epochs} epochs, {len(given.seeds)}"
-    )
-    print("seeds; each row changes one thing. Means over the trainings that went to their end; validation rows.\n")
+    print(f"`simple_cnn` on mel energies without their logarithm, SGD at {given.rate:g}, {given.epochs} epochs,")
+    print(f"{len(given.seeds)} seeds; each row changes one thing. Means over the trainings that went to their end;")
+    print("validation rows.\n")
     print("| changed | stopped (epoch) | loss of epoch 1 | last loss | validation loss | validation accuracy |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     for name, overrides in VARIANTS.items():
         if not given.only or any(word in name for word in given.only):
-            print(row(name, [train([f"training.learning_rate={given.rate}", *overrides], given.epochs, seed) for seed in given.seeds]), flush=True)
+            print(
+                row(
+                    name,
+                    [
+                        train([f"training.learning_rate={given.rate}", *overrides], given.epochs, seed)
+                        for seed in given.seeds
+                    ],
+                ),
+                flush=True,
+            )
 
 
 def train(overrides: list[str], epochs: int, seed: int) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def print_overhead(bundles: dict[str, Path]) -> None:
     window = noise(RATE)
     for name, bundle in bundles.items():
         predictor, streamer = Predictor(bundle), Streamer(bundle)
-        session, hop = predictor._graph.session, window[: RATE // 2]
+        session, hop = predictor._graph._engine.session, window[: RATE // 2]
         ways: dict[str, Callable[[], object]] = {
             "bare": lambda session=session: session.run(["scores"], {"audio": window[None]}),
             "predictor": lambda predictor=predictor: predictor.predict_samples(window, RATE),
