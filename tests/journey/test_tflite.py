@@ -91,7 +91,3 @@ def test_a_bundle_that_lost_its_arena_is_told(exported: deployment.Exported, tmp
     facts.write_text("{}")
     with pytest.raises(BundleError, match=r"model\.tflm\.json does not tell the size of the arena"):
         Predictor(bundle, model="model.tflm.tflite")
-    for arena, told in ((100, "an arena of 100 bytes is too small"), (1000, "TensorFlow Lite Micro cannot hold")):
-        facts.write_text(json.dumps({"arena_bytes": arena, "inputs": [{}]}))
-        with pytest.raises(BundleError, match=told):
-            Predictor(bundle, model="model.tflm.tflite")

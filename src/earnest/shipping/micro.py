@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,35 @@ from earnest.runtime.engines.tflm import Micro
 from earnest.shipping.csource import defines, header
 
 PLENTY = 64 << 20  # bytes; no model for a microcontroller needs as much
-STEP = 16  # bytes by which arenas are tried
-TRIES = 256
+TRIALS = """
+import os, sys
+import numpy
+from tflite_micro import runtime
+
+with open(sys.argv[1], "rb") as file:
+    model = file.read()
+inputs, counted = int(sys.argv[2]), int(sys.argv[3])
+
+def runs(arena):
+    child = os.fork()
+    if not child:
+        network = runtime.Interpreter.from_bytes(model, arena_size=arena)
+        for number in range(inputs):
+            end = network.get_input_details(number)
+            network.set_input(numpy.zeros(end["shape"], end["dtype"]), number)
+        network.invoke()
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+more, failed = 0, counted - 16
+while not runs(counted + more):
+    failed, more = counted + more, max(16, 2 * more)
+enough = counted + more
+while enough - failed > 16:
+    middle = (enough + failed) // 32 * 16
+    failed, enough = (failed, middle) if runs(middle) else (middle, enough)
+print(enough)
+"""
 RESOLVER_NAMES = {
     "BATCH_MATMUL": "BatchMatMul",
     "CUMSUM": "CumSum",
@@ -82,7 +112,7 @@ class Needs:
 
     Attributes
     ----------
-    arena_bytes : memory for all that it computes: what the interpreter counts, and ran it with.
+    arena_bytes : memory for all that it computes: the smallest arena, to 16 bytes, in which the interpreter ran it.
     head_bytes, tail_bytes : of it for values between operators, which share their places, and for what stays.
     measured : with which kernels.
     operators : as the schema of TFLite calls them, sorted.
@@ -98,31 +128,39 @@ class Needs:
     output: dict[str, Any]
 
 
-def needs(model: bytes, features: Sequence[np.ndarray], name: str) -> Needs:
-    """Run a model in the interpreter, with less and less memory.
+def needs(path: Path, features: Sequence[np.ndarray]) -> Needs:
+    """Run a model in the interpreter, with plenty of memory and with less and less.
 
     Parameters
     ----------
-    model : a TFLite file with int8 inputs and output.
+    path : a TFLite file with int8 inputs and output.
     features : one window's, (1, frames, bands) for each channel.
-    name : what to call the model in messages.
 
     Raises
     ------
     BundleError : an operator is lacking (it is named), or no arena is large enough.
     MissingExtra : tflite-micro is not installed.
     """
-    network = Micro(model, PLENTY, name, len(features))
+    model = path.read_bytes()
+    network = Micro(model, PLENTY, path.name, len(features))
     network(features)
     told = "\n".join(network.allocations())
     total, head, tail = (int(re.findall(rf"allocation {part} (\d+)", told)[0]) for part in ("total", "head", "tail"))
-    for arena in range(total, total + STEP * TRIES, STEP):
-        try:
-            Micro(model, arena, name, len(features))(features)
-        except BundleError:
-            continue
-        return Needs(arena, head, tail, MEASURED, operators(model), network.inputs, network.output)
-    raise BundleError(f"{name} runs in no arena of {total:,} to {arena:,} bytes, and was said to need {total:,}.")
+    arena = smallest_arena(path, len(features), total)
+    return Needs(arena, head, tail, MEASURED, operators(model), network.inputs, network.output)
+
+
+def smallest_arena(path: Path, inputs: int, counted: int) -> int:
+    """The smallest arena, to 16 bytes, in which a model runs.
+
+    What the interpreter counts when all is done is not always enough for getting there. Each size is tried in a process
+    of its own, for in too small an arena the interpreter may crash.
+    """
+    command = [sys.executable, "-c", TRIALS, str(path), str(inputs), str(counted)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BundleError(f"the arena for {path.name} could not be found: {done.stderr.strip()[-300:]}")
+    return int(done.stdout)
 
 
 def operators(model: bytes) -> tuple[str, ...]:

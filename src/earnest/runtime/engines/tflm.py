@@ -1,7 +1,4 @@
-"""Files of TensorFlow Lite Micro (`.tflm.tflite`), int8 features in, run by the interpreter of microcontrollers.
-
-The arena has exactly the size that the bundle names, so that a device which is given as much has enough.
-"""
+"""Files of TensorFlow Lite Micro (`.tflm.tflite`), int8 features in, run by the interpreter of microcontrollers."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from earnest.runtime.engines.onnx import FrontEnd, first_line
 from earnest.runtime.engines.tflite import filled
 
 FACTS = "model.tflm.json"
-SMALLEST = 512  # bytes; in still smaller arenas the interpreter crashes before it can refuse
+SPARE = 64 << 10  # bytes beyond what this model needed: another version may need more, and crash where it lacks some
 _AGAIN = "Make the bundle again with `earnest export`."
 
 
@@ -43,7 +40,7 @@ class Engine:
         self._path = bundle.path(model)
         self._samples = bundle.window_samples
         self._frontend = FrontEnd(bundle.path(FRONTEND), threads)
-        self._network = Micro(self._path.read_bytes(), arena, str(self._path), inputs)
+        self._network = Micro(self._path.read_bytes(), arena + SPARE, str(self._path), inputs)
         if self._network.labels != len(bundle.labels):
             raise BundleError(
                 f"{self._path} gives {self._network.labels} scores, and the bundle names {len(bundle.labels)} labels.",
@@ -72,7 +69,8 @@ class Micro:
 
     Raises
     ------
-    BundleError : an operator is lacking (it is named), or the arena is too small.
+    BundleError : an operator is lacking (it is named), or the arena is too small; a much too small one may crash the
+        process, which is a fault of the interpreter.
     MissingExtra : tflite-micro is not installed.
     """
 
@@ -81,8 +79,6 @@ class Micro:
             from tflite_micro import runtime
         except ImportError as missing:
             raise MissingExtra("tflite-micro", "edge", f"Running {name}") from missing
-        if arena_bytes < SMALLEST:
-            raise BundleError(f"an arena of {arena_bytes} bytes is too small for {name}.", _AGAIN)
         self._name = name
         said: list[str] = []
         try:

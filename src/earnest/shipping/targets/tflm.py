@@ -38,8 +38,8 @@ def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[s
     exact, path = folder / "exact.tflite", folder / FILE
     litert.convert(source.network, tuple(torch.from_numpy(values) for values in inputs[0]), exact)
     eightbit.quantise(exact, inputs, path)
+    needs = micro.needs(path, inputs[0])
     model = path.read_bytes()
-    needs = micro.needs(model, inputs[0], FILE)
     parts = folder / "parts"
     parts.mkdir()
     frontend, _ = source.write_parts(parts)
