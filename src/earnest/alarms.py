@@ -23,7 +23,7 @@ from earnest.runtime.spotting import Gate, Smoother, Spotting, gate_of, smoothed
 from earnest.scoring.alarms import THRESHOLDS
 from earnest.splits import Fold
 from earnest.table import Table
-from earnest.tasks import ONLY, STREAM, Listening
+from earnest.tasks import ONLY, STREAM, Listening, Task
 from earnest.training.batches import Examples
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms
@@ -43,12 +43,16 @@ class Rows:
     streams: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
 
-def divided(table: Table, fold: Fold, listening: Listening | None) -> Rows:
+def divided(table: Table, fold: Fold, task: Task) -> Rows:
     """Take the recordings for streams out of a fold's clips."""
-    if listening is None or not table.has(STREAM):
+    if not (task.listening or task.detecting) or not table.has(STREAM):
         return Rows(fold.train, fold.validation, fold.test)
     streamed = table.column(STREAM).is_not_null().to_numpy()
-    unlearnt = streamed if not listening.trained else (table.column(STREAM) == ONLY).fill_null(False).to_numpy()
+    unlearnt = (
+        streamed
+        if not (task.listening and task.listening.trained)
+        else (table.column(STREAM) == ONLY).fill_null(False).to_numpy()
+    )
     clips, streams = (
         [part[streamed[part] == wanted] for part in (fold.validation, fold.test)] for wanted in (False, True)
     )

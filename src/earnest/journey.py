@@ -208,7 +208,7 @@ def run_folds(
     """Train and score every fold and seed; write predictions and log; return what goes into `scores.json`."""
     origin = origins.finder(recipe, prepared.table, folds)
     listening = prepared.task.listening
-    parts = {fold.name: alarms.divided(prepared.table, fold, listening) for fold in folds.folds}
+    parts = {fold.name: alarms.divided(prepared.table, fold, prepared.task) for fold in folds.folds}
     units = [
         Unit(
             directory=directory / (f"fold-{fold.name}" if seed == recipe.seeds[0] else f"fold-{fold.name}-s{seed}"),
@@ -244,6 +244,9 @@ def run_folds(
         group = group_column(prepared.table, recipe, prepared.task)
         groups = prepared.table.column(group).to_list() if group else None
         scores["spotting"] = pool(records, groups, listening.words, listening.false_alarms_per_hour)
+    found = [record["activity"] for record in records if "activity" in record]
+    if found:
+        scores["activity"] = found[0]  # there is one fold, the official one
     if recipe.precisions:
         scores["precisions"] = {
             kind: in_lower_precision(kind, units, prepared, recipe, scores, judge) for kind in recipe.precisions

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from earnest import alarms, augment, frontends, insight, models, search, tasks
+from earnest import activity, alarms, augment, frontends, insight, models, search, tasks
 from earnest.errors import CheckpointError
 from earnest.files import atomic_path, atomic_write_text
 from earnest.frontends import FrontEnd
@@ -195,15 +195,7 @@ def _work(unit: Unit) -> dict[str, Any]:
     if ships:
         pipeline = Pipeline(bench.frontend, bench.normaliser, model)
         record["parity"] = _export(unit, pipeline, bench.inputs, examples.waveforms, scores, task)
-        if task.listening and any(unit.streams):
-            record["alarms"] = alarms.listen(
-                unit.directory / "model.onnx",
-                unit.cache.parent / "table.parquet",
-                examples,
-                ((unit.streams[0], unit.validation), (unit.streams[1], unit.test)),
-                unit.labels,
-                task.listening,
-            )
+        record |= _hear(unit, examples, task) if any(unit.streams) else {}
     if unit.ship:
         insight.keep(unit.directory, bench.normaliser, model, examples, unit.test, scores, task)
     return record
@@ -330,6 +322,18 @@ def _export(
         kind=task.kind,
         combine=unit.recipe.combine,
     ).as_dict()
+
+
+def _hear(unit: Unit, examples: Examples, task: tasks.Task) -> dict[str, Any]:
+    """What the exported model says in streams, for tasks that are scored there too."""
+    model, table = unit.directory / "model.onnx", unit.cache.parent / "table.parquet"
+    if task.listening:
+        parts = ((unit.streams[0], unit.validation), (unit.streams[1], unit.test))
+        return {"alarms": alarms.listen(model, table, examples, parts, unit.labels, task.listening)}
+    if task.detecting:
+        label = unit.labels.index(task.detecting.label)
+        return {"activity": activity.listen(model, table, examples, unit.streams, label, task.detecting)}
+    return {}
 
 
 def has_more_than_weights(unit: Unit, task: tasks.Task) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import polars as pl
 import pytest
 from tiny_bundle import LABELS, RATE, write_graph
 
-from earnest import alarms
+from earnest import alarms, tasks
 from earnest.alarms import Ear, Heard, Part, Rows, Spoken
+from earnest.recipe import parse
 from earnest.runtime.spotting import Gate
 from earnest.scoring.alarms import THRESHOLDS, missed_share, pool, rate
 from earnest.splits import Fold
@@ -114,12 +116,15 @@ def rows(*parts: list[int]) -> Fold:
 def test_streams_are_no_clips() -> None:
     whole = table([None, "speech", "only", None, "speech", None, "background", "only"])
     fold = rows([0, 1, 2], [3, 4], [5, 6, 7])
-    heard = alarms.divided(whole, fold, Listening(WORDS))
+    keywords = tasks.find(
+        parse({"corpus": "x", "model": "ds_cnn", "task": {"name": "keyword", "words": list(WORDS)}}).task
+    )
+    heard = alarms.divided(whole, fold, keywords)
     assert (heard.train.tolist(), heard.validation.tolist(), heard.test.tolist()) == ([0, 1], [3], [5])
     assert heard.streams == ((4,), (6, 7))
-    alone = alarms.divided(whole, fold, Listening(WORDS, trained=False))
+    alone = alarms.divided(whole, fold, replace(keywords, listening=Listening(WORDS, trained=False)))
     assert alone.train.tolist() == [0]
-    as_they_are = alarms.divided(whole, fold, None)
+    as_they_are = alarms.divided(whole, fold, tasks.find(parse({"corpus": "x", "model": "ds_cnn"}).task))
     assert isinstance(as_they_are, Rows)
     assert (as_they_are.test.tolist(), as_they_are.streams) == ([5, 6, 7], ((), ()))
 

@@ -57,6 +57,7 @@ def make_bundle(
     min_samples: int = 0,
     thresholds: dict[str, float] | None = None,
     spotting: dict[str, object] | None = None,
+    activity: dict[str, object] | None = None,
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return write_bundle(
@@ -85,4 +86,5 @@ def make_bundle(
         licences=[{"corpus": "tiny", "title": "Tiny sounds", "licence": "CC BY-NC 4.0", "citation": "Nobody (2020)"}],
         thresholds=thresholds or {},
         spotting=spotting,
+        activity=activity,
     )

@@ -9,7 +9,7 @@ from earnest import registry
 from earnest.corpora._info import CorpusInfo, Download
 from earnest.errors import DataError, did_you_mean
 from earnest.files import cache_folder
-from earnest.formats import kaldi
+from earnest.formats import kaldi, rttm
 from earnest.table import SUFFIXES, Table
 
 __all__ = ["CorpusInfo", "Download", "find_root", "home_of", "info", "open_table"]
@@ -23,7 +23,8 @@ def open_table(spec: str, *, pattern: str | None = None, data: Path | None = Non
     Parameters
     ----------
     spec : a corpus's name; `folder:PATH`; the path of a list (.csv, .tsv, .jsonl, .parquet); the path of a folder
-        (Kaldi, AudioFolder, or described by `pattern`); or a folder and its pattern: `speech/{speaker}/{take}.wav`.
+        (Kaldi, RTTM, AudioFolder, or described by `pattern`), as it is or below the folder of corpora; or a folder and
+        its pattern: `speech/{speaker}/{take}.wav`.
     pattern : path pattern of one's own folder, see `earnest.formats.pattern`.
     data : where the corpus lies, instead of the usual places.
 
@@ -41,7 +42,7 @@ def open_table(spec: str, *, pattern: str | None = None, data: Path | None = Non
         folder, _, rest = spec.partition("{")
         folder, _, first = folder.rpartition("/")
         return _from_folder(Path(folder or "."), f"{first}{{{rest}")
-    path = Path(spec)
+    path = _place(spec, data)
     if path.is_dir():
         return _from_folder(path, pattern)
     if path.suffix in SUFFIXES:
@@ -89,8 +90,17 @@ def info(name: str) -> CorpusInfo:
     return found
 
 
+def _place(spec: str, data: Path | None) -> Path:
+    """A path as it is, or where there is nothing of that name, below `data` or EARNEST_DATA."""
+    roots = [data, os.environ.get("EARNEST_DATA")]
+    places = [Path(spec), *(Path(root) / spec for root in roots if root)]
+    return next((place for place in places if place.exists()), places[0])
+
+
 def _from_folder(path: Path, pattern: str | None) -> Table:
     if pattern is None and kaldi.is_kaldi(path):
         return kaldi.read(path).without_missing_audio()
+    if pattern is None and rttm.is_annotated(path):
+        return rttm.read(path)
     table: Table = registry.load("corpora", "folder").build_folder(path, pattern)
     return table

@@ -75,7 +75,7 @@ def page(head: Mapping[str, Any], sections: Sequence[Section | None]) -> str:
 
 
 def _sections(run: RunFiles) -> list[Section | None]:
-    from earnest.reporting import by_level, details, evidence, insights, outputs, pictures, sections, spotting
+    from earnest.reporting import activity, by_level, details, evidence, insights, outputs, pictures, sections, spotting
     from earnest.reporting.tally import at_level
 
     run = at_level(run)
@@ -91,6 +91,7 @@ def _sections(run: RunFiles) -> list[Section | None]:
         details.groups(run),
         insights.conditions(run),
         spotting.spotting(run),
+        activity.activity(run),
         outputs.rates(run),
         outputs.tags(run),
         outputs.values(run),

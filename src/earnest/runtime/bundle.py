@@ -20,10 +20,11 @@ from typing import Any, Literal, get_args
 
 from earnest.errors import BundleError
 from earnest.files import sha256_file
+from earnest.runtime.activity import is_activity
 from earnest.runtime.combine import Rule
 from earnest.runtime.spotting import is_spotting
 
-FORMAT = 3  # 1 knew neither `kind`, `segments` nor `combine`; 2 did not know `spotting`
+FORMAT = 3  # 1 knew neither `kind`, `segments` nor `combine`; 2 knew neither `spotting` nor `activity`
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
 Segments = Literal["whole", "crop-pad", "cut-all", "join-by-speaker"]
@@ -57,6 +58,7 @@ class Bundle:
         without one from 0.5 on, in recordings as in streams.
     spotting : for keywords, how the scores of a stream's windows become events (`earnest.runtime.spotting`), and what
         was measured with these numbers; None: every window is reported by itself.
+    activity : likewise for stretches of time in which a sound is there (`earnest.runtime.activity`).
     frontend : the numbers of the front end inside the model, for the reader.
     recipe_hash, data_hash : SHA-256 of the recipe and of the clip table that the model was trained from.
     scores : model file → its score with interval, primary metric, protocol, number of clips.
@@ -80,6 +82,7 @@ class Bundle:
     kind: Kind = "classes"
     thresholds: Mapping[str, float] = field(default_factory=dict)
     spotting: Mapping[str, Any] | None = None
+    activity: Mapping[str, Any] | None = None
     frontend: Mapping[str, Any] = field(default_factory=dict)
     recipe_hash: str = ""
     data_hash: str = ""
@@ -220,6 +223,7 @@ _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
         "labels with a number each",
     ),
     "spotting": (is_spotting, "words, threshold and release from 0 to 1, smoothing_s and refractory_s"),
+    "activity": (is_activity, "a label, offset ≤ onset from 0 to 1, an odd median, min_on_s and min_off_s"),
     "frontend": (lambda value: isinstance(value, dict), "names with values"),
     "recipe_hash": (lambda value: isinstance(value, str), "text"),
     "data_hash": (lambda value: isinstance(value, str), "text"),

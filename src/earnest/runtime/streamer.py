@@ -3,7 +3,8 @@
 Windows lie where they lie in a whole recording: at 0, hop, 2 hop, ... as soon as each is complete, and at `flush` one
 last window aligned with the end. How the audio is cut into chunks does not matter, to the last bit.
 
-A bundle with `spotting` reports keywords: one event for each time that a word is said (`earnest.runtime.spotting`).
+A bundle with `spotting` reports keywords: one event for each time that a word is said (`earnest.runtime.spotting`); one
+with `activity` reports each stretch in which a sound is there, when it is over (`earnest.runtime.activity`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import BundleError
+from earnest.runtime.activity import Activity, Detector, Stretch
 from earnest.runtime.bundle import MODEL, Bundle
 from earnest.runtime.graph import Graph
 from earnest.runtime.predictor import as_audio
@@ -28,13 +30,15 @@ class Event:
     """What the model says about one window of a stream.
 
     A window makes one event for classes, one for each tag that reaches its threshold, and one for each value. A keyword
-    makes one event for each time that it is said, in the first window in which it is heard.
+    makes one event for each time that it is said, in the first window in which it is heard; a detected sound one for
+    each stretch of it, when that is over.
 
     Attributes
     ----------
-    start_s, end_s : where the window lies, in seconds since the start of the stream.
+    start_s, end_s : where the window (or the stretch) lies, in seconds since the start of the stream.
     label, score : the label with the highest score, and that score; or a tag and its probability; or the name of a
-        value and the number, in the unit of the training targets; or a keyword and its smoothed score.
+        value and the number, in the unit of the training targets; or a keyword and its smoothed score; or the sound and
+        its mean smoothed score.
     """
 
     start_s: float
@@ -66,7 +70,7 @@ class Streamer:
     bundle : a bundle, or the path of one.
     threshold : smallest score that makes an event, from 0 to 1. None: the bundle's own threshold for the label, and
         where it has none, every window makes an event (tags: from a score of 0.5 on). For keywords it is the smallest
-        smoothed score.
+        smoothed score, for detected sounds the smoothed score at which a stretch begins.
     threads : threads for the model, at least 1.
     model : which of the bundle's model files to run.
 
@@ -104,6 +108,14 @@ class Streamer:
             spotting = spotting if threshold is None else replace(spotting, threshold=threshold)
             labels, rate = self.bundle.labels, self.bundle.sample_rate
             self._spotter = Spotter(spotting, labels, rate, self.bundle.hop_samples)
+        self._detector: Detector | None = None
+        if self.bundle.activity is not None:
+            activity = Activity.of(self.bundle.activity, self.bundle.labels)
+            if threshold is not None:
+                activity = replace(activity, onset=threshold, offset=min(activity.offset, threshold))
+            window, hop = self.bundle.window_samples, self.bundle.hop_samples
+            self._detected = self.bundle.labels.index(activity.label)
+            self._detector = Detector(activity, self.bundle.sample_rate, window, hop)
         # A ring of one window: sample number i of the stream lies at i modulo the window.
         self._ring = np.zeros(self.bundle.window_samples, dtype=np.float32)
         self.reset()
@@ -113,8 +125,9 @@ class Streamer:
         self._fed = 0  # samples of the stream so far
         self._next_end = self.bundle.window_samples  # where the next window will be complete
         self._last_end = 0  # where the last window that was run ended
-        if self._spotter:
-            self._spotter.reset()
+        for decoder in (self._spotter, self._detector):
+            if decoder:
+                decoder.reset()
 
     def feed(self, samples: npt.ArrayLike) -> list[Event]:
         """Take the next piece of the stream, of any length, and give the events of the windows it completes.
@@ -135,6 +148,8 @@ class Streamer:
         A stream shorter than a window is fitted as a file of that length would be; an empty one gives nothing.
         """
         events = [event for window in self._rest() for event in self._events(window)]
+        if self._detector:
+            events += self._stretches(self._detector.finish(self._fed))
         self.reset()
         return events
 
@@ -156,6 +171,7 @@ class Streamer:
         other = copy.copy(self)
         other._ring = np.zeros_like(self._ring)
         other._spotter = copy.deepcopy(self._spotter)
+        other._detector = copy.deepcopy(self._detector)
         other.reset()
         return other
 
@@ -201,8 +217,10 @@ class Streamer:
         return Window(self._fed - length, self._fed, self._graph.scores(window))
 
     def _events(self, window: Window) -> list[Event]:
-        """What is said of a window: a keyword, the best class, or what reaches its threshold."""
+        """What is said of a window: a stretch that is over, a keyword, the best class, what reaches its threshold."""
         scores, rate = window.scores, self.bundle.sample_rate
+        if self._detector:
+            return self._stretches(self._detector.step(window.end, float(scores[self._detected])))
         if self._spotter:
             heard = self._spotter.step(window.end, scores)
             return (
@@ -214,3 +232,8 @@ class Streamer:
             for index in said
             if float(scores[index]) >= self._thresholds[index]
         ]
+
+    def _stretches(self, found: list[Stretch]) -> list[Event]:
+        """Stretches of the detected sound as events."""
+        rate, label = self.bundle.sample_rate, self.bundle.labels[self._detected]
+        return [Event(stretch.start / rate, stretch.end / rate, label, stretch.score) for stretch in found]

@@ -16,6 +16,7 @@ from earnest import frontends, tasks
 from earnest.errors import BundleError, DataError, did_you_mean
 from earnest.recipe import Recipe
 from earnest.reporting.wording import score_text
+from earnest.runtime.activity import odd_windows
 from earnest.shipping.bundle import write_bundle
 from earnest.table import Table
 from earnest.training.inputs import Inputs
@@ -122,16 +123,17 @@ def assemble_bundle(
             }
         },
         spotting=describe_spotting(recipe, scores, chosen["name"]),
-        licences=[
-            {"corpus": table.name}
-            | {key: table.info[key] for key in ("title", "licence", "citation", "home") if table.info.get(key)},
-            *(
-                {"corpus": entry["corpus"], "licence": entry["licence"] or "not known"}
-                for entry in table.info.get("beside", ())
-                if entry["learnt"]
-            ),
-        ],
+        activity=describe_activity(recipe, scores, inputs),
+        licences=licences_of(table),
     )
+
+
+def licences_of(table: Table) -> list[dict[str, Any]]:
+    """One entry for each corpus that was trained on: the table's own, and those beside it."""
+    own = {key: table.info[key] for key in ("title", "licence", "citation", "home") if table.info.get(key)}
+    found = [{"corpus": table.name} | own] if table.info.get("learnt", True) else []
+    beside = [entry for entry in table.info.get("beside", ()) if entry["learnt"]]
+    return found + [{"corpus": entry["corpus"], "licence": entry["licence"] or "not known"} for entry in beside]
 
 
 def describe_spotting(recipe: Recipe, scores: Mapping[str, Any], fold: str) -> dict[str, Any] | None:
@@ -150,6 +152,17 @@ def describe_spotting(recipe: Recipe, scores: Mapping[str, Any], fold: str) -> d
         described |= {"threshold": own["threshold"], "wanted_per_hour": found["wanted_per_hour"]}
         described |= {"fold": own, "point": found["point"], "validation": found["validation"]}
     return described
+
+
+def describe_activity(recipe: Recipe, scores: Mapping[str, Any], inputs: Inputs) -> dict[str, Any] | None:
+    """How windows become stretches, for tasks that detect: the decoder's numbers, and what they gave."""
+    detecting, found = tasks.find(recipe.task).detecting, scores.get("activity")
+    if detecting is None or found is None:
+        return None
+    numbers = {key: getattr(detecting, key) for key in ("label", "min_on_s", "min_off_s")}
+    median = odd_windows(detecting.median_s, recipe.sample_rate, inputs.hop)
+    measured = {key: found[key] for key in ("onset", "offset", "validation", "test")}
+    return {**numbers, "median": median, **measured}
 
 
 def describe_frontend(recipe: Recipe) -> dict[str, Any]:

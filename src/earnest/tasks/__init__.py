@@ -67,6 +67,24 @@ class Listening:
     trained: bool = True
 
 
+@dataclass(frozen=True)
+class Detecting:
+    """How a task's windows become stretches of time.
+
+    Attributes
+    ----------
+    label : whose scores are followed.
+    gap : how far the offset lies below the onset, which validation streams decide.
+    median_s, min_on_s, min_off_s : as in `earnest.runtime.activity.Activity`, the median in seconds.
+    """
+
+    label: str
+    gap: float = 0.15
+    median_s: float = 0.1
+    min_on_s: float = 0.1
+    min_off_s: float = 0.2
+
+
 def most_probable(scores: np.ndarray, labels: Sequence[str]) -> list[str]:
     """The label with the highest score of each row of scores (clips, labels), or of one-hot targets."""
     return [labels[index] for index in scores.argmax(1)]
@@ -105,7 +123,8 @@ class Task:
     notes : table → what a reader of the score should know about the data.
     compose : (table, column, recipe, folder of corpora or None) → the table with the classes and rows that the task
         makes, before anything is decoded; None: the table is taken as it is.
-    listening : how streams are decoded, for tasks whose events are scored in streams too.
+    listening, detecting : how streams are decoded, for tasks whose events are scored in streams too: words, or
+        stretches of time.
     """
 
     name: str
@@ -134,6 +153,7 @@ class Task:
     notes: Callable[[Table], list[str]] | None = None
     compose: Callable[[Table, str, Recipe, Path | None], Table] | None = None
     listening: Listening | None = None
+    detecting: Detecting | None = None
 
     def fitted(self, targets: np.ndarray) -> Task:
         """The task as it is learnt from these training targets, (clips, outputs)."""

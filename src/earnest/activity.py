@@ -1,0 +1,193 @@
+"""Stretches of a sound in whole recordings: what a fold's exported model finds, and how well.
+
+    recordings ─ windows, exported file ─► scores ─ decoder ─► stretches ─► frames of 10 ms, begins and ends
+
+The onset is the one with the lowest detection cost on the validation recordings; the test recordings decide nothing.
+Windows are scored by the exported file and decoded by `earnest.runtime.activity`, as in a live stream. The area under
+the ROC curve is of the windows' own scores, before any decoding: each stands for the moment in its middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from earnest.runtime.activity import Activity, Detector, odd_windows
+from earnest.runtime.engines.onnx import INPUT, OUTPUT, open_session
+from earnest.scoring.binary import auc_score
+from earnest.scoring.detection import edge_errors, frame_rates, frames_of
+from earnest.scoring.intervals import group_bootstrap
+from earnest.tasks import Detecting
+from earnest.tasks.detection import stretches
+from earnest.training.batches import Examples
+
+BATCH = 64
+FRAME_S = 0.01
+ONSETS = tuple(round(value, 3) for value in np.linspace(0.05, 0.95, 37).tolist())
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One recording: where its windows end, their scores, its length in samples, and the true stretches in seconds."""
+
+    name: str
+    ends: list[int]
+    scores: list[float]
+    length: int
+    truth: list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How recordings are decoded and compared with the truth; windows in samples, the rate in Hz."""
+
+    detecting: Detecting
+    sample_rate: int
+    window: int
+    hop: int
+
+    def activity(self, onset: float) -> Activity:
+        """The decoder's numbers with an onset."""
+        given = self.detecting
+        median = odd_windows(given.median_s, self.sample_rate, self.hop)
+        return Activity(given.label, onset, max(0.0, onset - given.gap), median, given.min_on_s, given.min_off_s)
+
+    def found(self, scored: Scored, onset: float) -> list[tuple[float, float]]:
+        """The stretches of a recording, in seconds."""
+        detector = Detector(self.activity(onset), self.sample_rate, self.window, self.hop)
+        found = [s for end, score in zip(scored.ends, scored.scores, strict=True) for s in detector.step(end, score)]
+        return [(s.start / self.sample_rate, s.end / self.sample_rate) for s in found + detector.finish(scored.length)]
+
+    def frames(self, scored: Scored, onset: float) -> tuple[np.ndarray, np.ndarray]:
+        """True and found frames of a recording, (frames,) bool each."""
+        count = int(scored.length / self.sample_rate / FRAME_S)
+        return frames_of(scored.truth, count, FRAME_S), frames_of(self.found(scored, onset), count, FRAME_S)
+
+    def cost(self, recordings: Sequence[Scored], onset: float) -> float:
+        """The detection cost over all frames; infinite where one kind of frame is absent."""
+        pairs = [self.frames(scored, onset) for scored in recordings]
+        cost = frame_rates(*(np.concatenate(side) for side in zip(*pairs, strict=True)))["cost"]
+        return float("inf") if cost is None else cost
+
+
+def listen(
+    model: Path,
+    table: Path,
+    examples: Examples,
+    rows: tuple[Sequence[int], Sequence[int]],
+    label: int,
+    detecting: Detecting,
+) -> dict[str, Any]:
+    """Choose the onset on the validation recordings, and measure on the test recordings.
+
+    Parameters
+    ----------
+    model, table : the exported file, and the run's table with the column `events`.
+    examples : all clips of the run.
+    rows : rows of whole recordings, of validation and test.
+    label : the column of the scores that is followed.
+    detecting : the task's numbers.
+
+    Returns
+    -------
+    onset, offset, and for `validation` and `test` what `measure` returns.
+    """
+    waveforms, inputs = examples.waveforms, examples.inputs
+    judge = Judge(detecting, waveforms.sample_rate, inputs.window, inputs.hop)
+    frame = pl.read_parquet(table, columns=["id", "events"])
+    session = open_session(model, 1)
+
+    def heard(row: int) -> Scored:
+        sound = np.asarray(waveforms[row])
+        starts = range(0, len(sound) - inputs.window + 1, inputs.hop)
+        scores: list[float] = []
+        for first in range(0, len(starts), BATCH):
+            batch = np.stack([sound[start : start + inputs.window] for start in starts[first : first + BATCH]])
+            (answers,) = session.run([OUTPUT], {INPUT: batch})
+            scores += answers[:, label].tolist()
+        ends = [start + inputs.window for start in starts]
+        return Scored(frame["id"][row], ends, scores, len(sound), stretches(frame["events"][row]))
+
+    validation, test = ([heard(row) for row in part] for part in rows)
+    onset = min(ONSETS, key=lambda value: judge.cost(validation, value)) if validation else 0.5
+    return {
+        "onset": onset,
+        "offset": judge.activity(onset).offset,
+        "validation": measure(judge, validation, onset),
+        "test": measure(judge, test, onset),
+        "recordings": {
+            scored.name: frame_rates(*judge.frames(scored, onset)) | {"seconds": scored.length / judge.sample_rate}
+            for scored in test
+        },
+    }
+
+
+def measure(judge: Judge, recordings: Sequence[Scored], onset: float) -> dict[str, Any]:
+    """Everything about a set of recordings at an onset.
+
+    Returns
+    -------
+    hours and recordings; `auc` and `cost` with their intervals over recordings; shares of missed and false frames; the
+    median absolute errors of begins and ends in seconds, and how many of the true ones were found.
+    """
+    if not recordings:
+        return {"recordings": 0, "hours": 0.0}
+    pairs = [judge.frames(scored, onset) for scored in recordings]
+    truth, said = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    owners = np.repeat(np.arange(len(pairs)), [len(pair[0]) for pair in pairs])
+    edges = [edge_errors(scored.truth, judge.found(scored, onset)) for scored in recordings]
+    cost = frame_rates(truth, said)["cost"]
+    interval = None
+    if cost is not None:
+        rng = np.random.default_rng(0)
+        interval = group_bootstrap(lambda rows: _cost(truth[rows], said[rows]), owners, rng=rng).as_list()
+    return {
+        "recordings": len(recordings),
+        "hours": sum(scored.length for scored in recordings) / judge.sample_rate / 3600,
+        **_area(judge, recordings),
+        **frame_rates(truth, said),
+        "cost_interval": interval,
+        "stretches": sum(edge["n"] for edge in edges),
+        **{
+            side: {"median_s": _median([error for edge in edges for error in edge[side]]), "found": found}
+            for side in ("onset", "offset")
+            for found in [sum(len(edge[side]) for edge in edges)]
+        },
+    }
+
+
+def _cost(truth: np.ndarray, said: np.ndarray) -> float:
+    cost = frame_rates(truth, said)["cost"]
+    return float("nan") if cost is None else cost
+
+
+def _median(errors: Sequence[float]) -> float | None:
+    """The median distance, in seconds."""
+    return float(np.median(np.abs(errors))) if errors else None
+
+
+def _area(judge: Judge, recordings: Sequence[Scored]) -> dict[str, Any]:
+    """The area under the ROC curve of the windows' scores, each at its middle."""
+    middles = [
+        np.array([(end - judge.window + judge.window // 2) / judge.sample_rate for end in scored.ends])
+        for scored in recordings
+    ]
+    truth = np.concatenate([_inside(scored.truth, at) for scored, at in zip(recordings, middles, strict=True)])
+    scores = np.concatenate([np.array(scored.scores) for scored in recordings])
+    owners = np.repeat(np.arange(len(recordings)), [len(at) for at in middles])
+    if truth.all() or not truth.any():
+        return {"auc": None, "auc_interval": None, "auc_method": None}
+    found = auc_score(truth, scores[None], owners, rng=np.random.default_rng(0))
+    return {"auc": found.value, "auc_interval": found.interval.as_list(), "auc_method": found.interval.method}
+
+
+def _inside(spoken: Sequence[tuple[float, float]], at: np.ndarray) -> np.ndarray:
+    inside = np.zeros(len(at), dtype=bool)
+    for begin, end in spoken:
+        inside |= (at >= begin) & (at < end)
+    return inside
