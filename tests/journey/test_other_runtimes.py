@@ -73,6 +73,16 @@ def test_score_counts_the_weights_beside_a_file(bundle: Path, run: Path) -> None
         assert found[file].passes
 
 
+def test_a_short_clip_gets_zeros_where_a_file_holds_one_length(bundle: Path, tmp_path: Path) -> None:
+    told = json.loads((bundle / "bundle.json").read_text()) | {"short": "keep", "min_samples": 400}
+    copy = tmp_path / "bundle"
+    shutil.copytree(bundle, copy)
+    (copy / "bundle.json").write_text(json.dumps(told))
+    clip = np.random.default_rng(0).normal(0, 0.1, 3_000).astype(np.float32)
+    predictor = Predictor(copy, model="model.ncnn.param")
+    np.testing.assert_array_equal(predictor.probabilities(clip), predictor.probabilities(np.pad(clip, (0, 1_000))))
+
+
 def test_the_verb_predicts_with_either(bundle: Path, tones: Path) -> None:
     recording = str(next(tones.rglob("*.wav")))
     labels = set()
@@ -144,13 +154,13 @@ class Rolled(nn.Module):
         return features.cumsum(1).roll(2, 2)[:, 0]
 
 
-def source_of(network: nn.Module, *, dynamic: bool = False) -> Source:
+def source_of(network: nn.Module) -> Source:
     """Something that gives a network to a target as a fold's source does."""
 
     def features(audio: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (audio.reshape(1, 10, 8),)
 
-    given: dict[str, Any] = {"network": network.eval(), "dynamic": dynamic, "features": features}
+    given: dict[str, Any] = {"network": network.eval(), "inputs": SimpleNamespace(window=80), "features": features}
     return cast("Source", SimpleNamespace(**given, write_parts=lambda folder: (folder / "a", folder / "b")))
 
 
@@ -162,11 +172,6 @@ def test_what_ncnn_lacks_is_named(network: nn.Module, said: str, tmp_path: Path)
     windows = [np.random.default_rng(0).normal(size=80).astype(np.float32)]
     with pytest.raises(BundleError, match=said):
         ncnn.write(source_of(network), windows, tmp_path)
-
-
-def test_ncnn_refuses_clips_of_any_length(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="one length of clips"):
-        ncnn.write(source_of(nn.Identity(), dynamic=True), [], tmp_path)
 
 
 def _sha256(file: Path) -> str:

@@ -12,6 +12,7 @@ from earnest.errors import BundleError, MissingExtra
 from earnest.runtime.bundle import Bundle
 from earnest.runtime.engines import FRONTEND, weights_beside
 from earnest.runtime.engines.onnx import FrontEnd
+from earnest.runtime.engines.tflite import filled
 
 # x86 and ARM would store and compute in half precision or bfloat16.
 EXACT = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage", "use_vulkan_compute")
@@ -20,6 +21,9 @@ EXACT = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16
 class Engine:
     """A bundle's ncnn file, and the front end before it, from audio to scores.
 
+    The file takes windows of one length. Where the bundle's model takes shorter clips too (`short: keep`), they get
+    zeros at their end here, which is not what the scored model saw; `earnest score` tells what that costs.
+
     Raises
     ------
     BundleError : the model cannot be loaded, or does not fit its bundle.
@@ -27,13 +31,13 @@ class Engine:
     """
 
     def __init__(self, bundle: Bundle, model: str, threads: int) -> None:
-        self._labels = len(bundle.labels)
+        self._labels, self._samples = len(bundle.labels), bundle.window_samples
         self._frontend = FrontEnd(bundle.path(FRONTEND), threads)
         self._network = Network(bundle.path(model), bundle.path(weights_beside(model)), threads)
 
     def scores(self, audio: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scores (labels,) of one window of audio (samples,)."""
-        row = self._network([channel[0] for channel in self._frontend(audio)])
+        row = self._network([channel[0] for channel in self._frontend(filled(audio, self._samples))])
         if row.size != self._labels:
             raise BundleError(
                 f"{self._network.path} gives {row.size} scores, and the bundle names {self._labels} labels.",

@@ -2,9 +2,10 @@
 
     network ─ torch.jit.trace ─► pnnx ─► param, bin ─ run in a process of its own ─► the same scores, or an error
 
-ncnn has no operator to cut frames with, so `frontend.onnx` lies beside them and feeds them; on a device without ONNX
-Runtime the front end in C does. pnnx drops operators that it cannot write and ends as if nothing had happened, and ncnn
-dies of some of the files that it then gets: so what pnnx says is read, and the first run is in another process.
+The file holds one length of windows, and engines fill shorter clips up. ncnn has no operator to cut frames with, so
+`frontend.onnx` lies beside the file and feeds it; on a device without ONNX Runtime the front end in C does. pnnx drops
+operators that it cannot write and ends as if nothing had happened, and ncnn dies of some of the files that it then
+gets: so what pnnx says is read, and the first run is in another process.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import nn
 
 from earnest.errors import BundleError, MissingExtra
 from earnest.runtime.engines import FRONTEND
+from earnest.runtime.engines.tflite import filled
 from earnest.shipping.parity import LIMIT
 from earnest.shipping.source import Source
 
@@ -47,14 +49,10 @@ np.save(folder / "scores.npy", np.stack([network(one) for one in zip(*channels, 
 
 def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[str, Path]:
     """Convert the network behind the front end, and compare both on some of the windows."""
-    if source.dynamic:
-        raise BundleError(
-            "a file of ncnn holds one length of clips, and this model takes any (clips.short is 'keep').",
-            "Train with clips={short: pad} to ship it for ncnn.",
-        )
     pnnx = _pnnx()
     head, _ = source.write_parts(folder)
-    inputs = [source.features(torch.from_numpy(window)[None]) for window in windows[:TRIED]]
+    filled_up = [filled(window, source.inputs.window) for window in windows[:TRIED]]
+    inputs = [source.features(torch.from_numpy(window)[None]) for window in filled_up]
     with tempfile.TemporaryDirectory(dir=folder) as place:
         _convert(pnnx, source.network, inputs[0], Path(place))
         _compare(source.network, inputs, Path(place))
