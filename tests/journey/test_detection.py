@@ -119,3 +119,6 @@ def test_what_cannot_be_done_is_said(data: Path, tmp_path: Path, monkeypatch: py
     (plain,) = recipe.load(None, [TASK, *FAST, "corpus=noises"])
     with pytest.raises(DataError, match="no column 'events'"):
         journey.run(plain, tmp_path / "b", jobs=1)
+    (alone,) = recipe.load(None, ["task={name: detection, speech: [voices]}", *FAST])
+    with pytest.raises(RecipeError, match="mixes speech with noises"):
+        journey.run(alone, tmp_path / "c", jobs=1)

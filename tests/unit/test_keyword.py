@@ -111,6 +111,11 @@ def test_a_word_without_clips_is_named(data: Path) -> None:
         made(data, words=["yess", "no"])
 
 
+def test_words_have_to_be_named(data: Path) -> None:
+    with pytest.raises(RecipeError, match="none is named"):
+        made(data, words=[])
+
+
 def test_missing_recordings_are_named(data: Path) -> None:
     with pytest.raises(DataError, match="'talse' is neither a corpus nor a folder"):
         made(data, negatives=["talse"])

@@ -53,8 +53,8 @@ class Config:
     median_s, min_on_s, min_off_s : as in `earnest.runtime.activity.Activity`, the median in seconds.
     """
 
-    speech: Annotated[tuple[str, ...], Field(min_length=1)]
-    noises: Annotated[tuple[str, ...], Field(min_length=1)]
+    speech: tuple[str, ...] = ()
+    noises: tuple[str, ...] = ()
     mixtures: Annotated[int, Field(ge=10)] = 300
     seconds: Annotated[float, Field(ge=2, le=60)] = 8.0
     steps: Annotated[float, Field(gt=0, le=100)] = 4.0
@@ -107,8 +107,10 @@ def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Pat
     Raises
     ------
     DataError : the corpus has no events; there is too little to mix.
-    RecipeError : another split than the official one.
+    RecipeError : another split than the official one, or nothing to mix is named.
     """
+    if not config.speech or not config.noises:
+        raise RecipeError("the task detection mixes speech with noises.", "Name corpora or folders of both in task.")
     if recipe.split.name != "official" or recipe.clips.segments != "whole":
         raise RecipeError("the task detection tests the corpus and trains on mixtures.", "Set split=official.")
     if not table.has("events"):

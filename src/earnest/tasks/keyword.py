@@ -62,7 +62,7 @@ class Config:
     snr_db : how far the background of the stream of test words lies below each word.
     """
 
-    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    words: tuple[str, ...] = ()
     others: Annotated[float, Field(ge=0)] = 2.0
     background: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
@@ -99,8 +99,10 @@ def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Pat
     Raises
     ------
     DataError : the corpus lacks a word; recordings cannot be found.
-    RecipeError : the clips are cut into pieces.
+    RecipeError : no words are named, or the clips are cut into pieces.
     """
+    if not config.words:
+        raise RecipeError("the task keyword listens for words, and none is named.", "Set task.words=[yes, no].")
     if recipe.clips.segments != "whole":
         raise RecipeError(f"the task keyword has no use for clips.segments={recipe.clips.segments}.", "Leave it out.")
     if not table.has(column):
