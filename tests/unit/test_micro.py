@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from earnest.errors import BundleError, StorageError
+from earnest.errors import BundleError, MissingExtra, StorageError
 from earnest.recipe import Part
+from earnest.runtime.bundle import Bundle
+from earnest.runtime.engines import open_engine
 from earnest.shipping import eightbit, litert, micro
 from earnest.shipping.cfrontend import write_c_frontend
 from earnest.training.pipeline import Normaliser
@@ -224,3 +227,29 @@ def test_the_sketch_on_the_page_compiles(tmp_path: Path) -> None:
         (tmp_path / header).write_text(STUB if "interpreter" in header else "")
     strict = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", str(tmp_path), "-x", "c++", "-"]
     subprocess.run(["c++", *strict], input=sketch, text=True, check=True)
+
+
+def test_what_is_not_installed_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("tflite_micro", "ai_edge_quantizer", "ai_edge_litert.interpreter"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=r"'tflite-micro'(?s:.*)earnest\[edge\]"):
+        micro.Micro(b"", 1024, "model")
+    with pytest.raises(MissingExtra, match=r"'ai-edge-quantizer'(?s:.*)earnest\[edge\]"):
+        eightbit.quantise(tmp_path / "a", [], tmp_path / "b")
+    bundle = Bundle(tmp_path, ("yes",), 8000, 8000, 8000, files={"model.tflite": {}})
+    with pytest.raises(MissingExtra, match=r"'ai-edge-litert'(?s:.*)earnest\[edge\]"):
+        open_engine(bundle, "model.tflite")
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(b"no model")
+    bundle = Bundle(tmp_path, ("yes",), 8000, 8000, 8000, files={"model.tflite": {}})
+    with pytest.raises(BundleError, match="cannot be loaded by LiteRT"):
+        open_engine(bundle, "model.tflite")
+
+
+def test_a_file_of_other_sizes_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(tflite("RELU"))
+    bundle = Bundle(tmp_path, ("yes",), 8000, 8000, 8000, files={"model.tflite": {}})
+    with pytest.raises(BundleError, match=r"shapes \[\[1, 5\], \[1, 5\]\]"):
+        open_engine(bundle, "model.tflite")

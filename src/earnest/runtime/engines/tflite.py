@@ -39,7 +39,7 @@ class Engine:
                 "Update it (pip install --upgrade ai-edge-litert), or make the bundle again.",
             ) from problem
         given, scores = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        shapes = [list(end["shape"]) for end in (*given, *scores)]
+        shapes = [end["shape"].tolist() for end in (*given, *scores)]
         if shapes != [[1, bundle.window_samples], [1, len(bundle.labels)]]:
             raise BundleError(
                 f"{self._path} has inputs and outputs of shapes {shapes}, and the bundle names "
