@@ -92,7 +92,8 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> Grid:
     table = values.pop("table", None) or {}
     ensembles = _ensembles(values.pop("ensembles", None) or {}, recipe.place(path))
     ensembles = {name: cells for name, cells in ensembles.items() if not any(set_here & at.keys() for at in cells)}
-    return Grid(str(values.get("name", "run")), tuple(recipe.expand(values, recipe.place(path))), table, ensembles)
+    cells = recipe.expand(values, recipe.place(path), overrides)
+    return Grid(str(values.get("name", "run")), tuple(cells), table, ensembles)
 
 
 def _ensembles(given: Any, where: str) -> dict[str, list[dict[str, str]]]:

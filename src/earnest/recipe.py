@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -153,7 +153,7 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> list[Recipe]:
     values = apply(read_yaml(path) if path else {}, overrides)
     for key in ("table", "ensembles"):
         values.pop(key, None)
-    return [parse(cell.values, place(path)) for cell in expand(values, place(path)) if cell.skip is None]
+    return [parse(cell.values, place(path)) for cell in expand(values, place(path), overrides) if cell.skip is None]
 
 
 def place(path: Path | None) -> str:
@@ -161,18 +161,20 @@ def place(path: Path | None) -> str:
     return str(path) if path else "recipe"
 
 
-def expand(values: Mapping[str, Any], where: str = "recipe") -> list[Cell]:
+def expand(values: Mapping[str, Any], where: str = "recipe", overrides: Sequence[str] = ()) -> list[Cell]:
     """The cells of a recipe's `grid:`; one without coordinates where it has none.
 
     Each axis of the grid is either a key of the recipe with a list of values, `model: [lstm, bilstm]`, or a name of
     its own with named settings of any keys, `features: {raw: {frontend: waveform}, mel: {frontend: log_mel}}`. Under
     `exceptions:` stand cells that need something else, `{at: {model: svm, features: raw}, set: {…}}`, or that make no
-    sense, `{at: {…}, skip: reason}`; `at` may name only some of the axes.
+    sense, `{at: {…}, skip: reason}`; `at` may name only some of the axes. Where cells set a number that is also given
+    by an override, such as `training.epochs=5`, the override counts.
 
     Raises
     ------
     RecipeError : an axis or an exception is malformed.
     """
+    given = {key for key in (override.partition("=")[0].strip() for override in overrides) if "." in key}
     base = {key: value for key, value in values.items() if key not in ("grid", "exceptions")}
     grid = values.get("grid") or {}
     if not isinstance(grid, Mapping):
@@ -183,17 +185,23 @@ def expand(values: Mapping[str, Any], where: str = "recipe") -> list[Cell]:
     for combination in itertools.product(*axes):
         cell = base
         for _, settings in combination:
-            for key, value in settings.items():
-                cell = with_value(cell, key, value)
+            cell = _with_settings(cell, settings, given)
         coordinates = {str(axis): name for axis, (name, _) in zip(grid, combination, strict=True)}
         skip = None
         for at, settings, reason in exceptions:
             if at.items() <= coordinates.items():
                 skip = skip or reason
-                for key, value in settings.items():
-                    cell = with_value(cell, key, value)
+                cell = _with_settings(cell, settings, given)
         cells.append(Cell(coordinates, cell, skip))
     return cells
+
+
+def _with_settings(cell: dict[str, Any], settings: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """A cell's values with further settings, but those that the user gave."""
+    for key, value in settings.items():
+        if key not in given:
+            cell = with_value(cell, key, value)
+    return cell
 
 
 def _exception(given: Any, where: str) -> tuple[dict[str, str], Mapping[str, Any], str | None]:

@@ -102,7 +102,7 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def test_every_verb_of_the_design_is_there() -> None:
-    expected = "audit compare corpora demo doctor ensemble export fetch listen predict report run score show table wakeword"
+    expected = "audit compare corpora demo doctor ensemble export fetch listen predict report run score show table wakeword zoo"
     assert expected.split() == VERBS
 
 

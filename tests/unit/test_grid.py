@@ -50,6 +50,15 @@ def test_malformed_grids_are_explained(wrong: str) -> None:
         read(wrong)
 
 
+def test_an_override_counts_more_than_what_a_cell_sets() -> None:
+    overrides = ["corpus=none", "grid={system: {a: {model: svm, training.epochs: 60}, b: {model: ds_cnn}}}"]
+    exceptions = "exceptions=[{at: {system: b}, set: {training.epochs: 70}}]"
+    assert [cell.values["training"]["epochs"] for cell in grid.read(None, [*overrides, exceptions]).cells] == [60, 70]
+    cells = grid.read(None, [*overrides, exceptions, "training.epochs=5"]).cells
+    assert [cell.values["training"]["epochs"] for cell in cells] == [5, 5]
+    assert [cell.values["model"] for cell in cells] == ["svm", "ds_cnn"]
+
+
 def test_an_override_of_an_axis_takes_its_place() -> None:
     one = read(AXES, "model=kwt")
     assert {cell.coordinates["features"] for cell in one.cells} == {"mel", "raw"}

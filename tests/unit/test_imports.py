@@ -46,7 +46,7 @@ ORDER = (
     {"journey"},
     {"ensemble", "deployment", "shipped"},
     {"grid"},
-    {"doctor", "demo", "wakeword"},
+    {"doctor", "demo", "wakeword", "zoo"},
     {"cli"},
     {"__main__"},
 )

@@ -40,6 +40,7 @@ for function in (
     results.export,
     results.score,
     results.show,
+    results.zoo,
     use.predict,
     listen,
     use.doctor,

@@ -270,3 +270,50 @@ def show(
         f"{total['parameters']:,} parameters, {total['multiply_adds'] / 1e6:,.1f} million multiply-adds for "
         f"{seconds:g} s of sound, at most {total['largest_bytes'] / 1024:,.0f} KiB from one operation."
     )
+
+
+def zoo(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Show the architectures side by side: parameters, arithmetic, size, latency, and what they score.
+
+    Examples
+    --------
+    earnest zoo
+    earnest zoo --json
+
+    All were trained alike and briefly, 12 epochs on ESC-10's official folds, so the scores compare architectures in
+    minutes and not at their best. Latency is for one second of sound on one thread; the arena is what TensorFlow Lite
+    Micro needs. Published scores have other protocols, which stand beside them.
+    """
+    from earnest.reporting.wording import size
+    from earnest.scoring.tables import Column, render
+    from earnest.zoo import read
+
+    entries = read()
+    if as_json:
+        print_json({"models": entries})
+        return
+    rows = [
+        {
+            "model": entry["model"],
+            "parameters": entry["parameters"],
+            "adds": f"{entry['multiply_adds_per_s'] / 1e6:,.0f} M",
+            "size": " / ".join(size(entry[key]) if entry[key] else "–" for key in ("bytes", "bytes_int8")),
+            "latency": entry["ms_per_s"],
+            "arena": size(entry["arena_bytes"]) if entry["arena_bytes"] else "–",
+            "score": (entry["score"], *entry["interval"]),
+            "published": entry["published"] or "–",
+        }
+        for entry in entries
+    ]
+    columns = [
+        Column("model", "model"),
+        Column("parameters", "parameters", "count"),
+        Column("adds", "multiply-adds / s"),
+        Column("size", "float32 / 8 bits"),
+        Column("latency", "ms", "number", digits=2),
+        Column("arena", "arena"),
+        Column("score", "ESC-10, 12 epochs", "percent", "high"),
+        Column("published", "published"),
+    ]
+    typer.echo(render(rows, columns), nl=False)
+    next_step("earnest run zoo", quiet=quiet)
