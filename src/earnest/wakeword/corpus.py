@@ -29,7 +29,8 @@ from earnest.errors import DataError
 from earnest.speaking import speak
 from earnest.table import Table
 from earnest.tasks.keyword import SILENCE, UNKNOWN
-from earnest.wakeword.plan import Amounts, Spoken, plan
+from earnest.wakeword.near import everyday
+from earnest.wakeword.plan import ACCENTS, Amounts, Spoken, plan
 
 SAMPLE_RATE = 16_000
 SLACK_S = 0.4  # of the window beyond the longest way to say the word
@@ -110,23 +111,24 @@ def _spoken_row(spoken: Spoken, phrase: str) -> Row:
 
 
 def _commanded(wanted: Wanted, folder: Path) -> Iterator[Row]:
-    """The word, and near words, by each of the user's commands."""
+    """The word, near words and everyday words by each of the user's commands, so that no voice says the word alone."""
+    words = wanted.phrase.split()
+    near_words = [*wanted.near_words, *(words if len(words) > 1 else ())]
+    texts = [("word", wanted.phrase)] * wanted.amounts.takes + [("near", text) for text in near_words]
+    texts += [("babble", text) for text in everyday(ACCENTS.get(wanted.language, (wanted.language,))[0]).split()]
     for number, command in enumerate(wanted.commands):
-        words = wanted.phrase.split()
-        near = [*wanted.near_words, *(words if len(words) > 1 else ())]
-        for kind, text, takes in [("word", wanted.phrase, wanted.amounts.takes), *(("near", text, 2) for text in near)]:
-            for take in range(takes):
-                file = f"commands/{number}_{kind}_{_short(text)}_{take}.wav"
-                _run_command(command, text, folder / file)
-                yield {
-                    "id": f"synthetic/{file}",
-                    "audio": file,
-                    "speaker": f"synthetic/command {number}",
-                    "label": wanted.phrase if kind == "word" else UNKNOWN,
-                    "split": "train",
-                    "kind": kind,
-                    "text": text,
-                }
+        for take, (kind, text) in enumerate(texts):
+            file = f"commands/{number}_{kind}_{take:03d}.wav"
+            _run_command(command, text, folder / file)
+            yield {
+                "id": f"synthetic/{file}",
+                "audio": file,
+                "speaker": f"synthetic/command {number}",
+                "label": wanted.phrase if kind == "word" else UNKNOWN,
+                "split": "train",
+                "kind": kind,
+                "text": text,
+            }
 
 
 def _run_command(command: str, text: str, file: Path) -> None:
@@ -225,7 +227,3 @@ def part_of(name: str) -> str:
 def share_of(name: str) -> float:
     """0 to 1, evenly spread over names."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
