@@ -28,15 +28,17 @@ from earnest.recipe import Recipe, load
 from earnest.reporting.report import write_report
 from earnest.reporting.rundir import read_run
 from earnest.runtime import Bundle, Predictor, Streamer
-from earnest.runtime.bundle import Kind
+from earnest.runtime.bundle import MODEL, Kind
 from earnest.runtime.combine import combine
 from earnest.runtime.engines import models_of, weights_beside
 from earnest.scoring import paired
+from earnest.shipping import layers
 from earnest.shipping.bundle import write_scores
 from earnest.shipping.parity import LIMIT, same_answer
 from earnest.training.waveforms import Waveforms
 
 STREAMED = "streamed"
+EIGHT_BITS = "model.int8.onnx"
 CHUNK_S = 0.1
 CALLS, LONGEST_S = 200, 3.0  # how often one second is run for the latency, and for how long at most
 GATE = 0.01
@@ -126,10 +128,18 @@ def score(
             progress.step(name)
         found.append(_score(STREAMED, streamed(bundle), bundle, recipe, prepared, answers, scores, gate))
         progress.step(STREAMED)
-    write_scores(bundle, {one.file: asdict(one) | {"primary": scores["primary"]} for one in found}, gate)
+    measured = {one.file: asdict(one) | {"primary": scores["primary"]} for one in found}
+    write_scores(bundle, measured, gate, inside(bundle))
     if bundle.directory.resolve() == (run / "bundle").resolve():
         write_report(run)
     return found
+
+
+def inside(bundle: Bundle) -> list[dict[str, Any]]:
+    """The operations that multiply, of the file in 8 bits where there is one: there the error of each is known."""
+    file = EIGHT_BITS if EIGHT_BITS in bundle.files else MODEL
+    kept = ("name", "operator", "shape", "parameters", "multiply_adds", "bytes", "noise_db")
+    return [{key: layer[key] for key in kept} for layer in layers.told(bundle, file) if layer["multiply_adds"]]
 
 
 def streamed(bundle: Bundle) -> Answer:

@@ -234,29 +234,22 @@ def show(
 
     Of a file in 8 bits it also says how many dB each value stands above the error that the 8 bits brought into it.
     """
-    import json
-
     from earnest.runtime import Bundle
     from earnest.scoring.tables import Column, render
-    from earnest.shipping.layers import layers
+    from earnest.shipping.layers import told
 
     opened = Bundle.open(bundle)
-    found = layers(opened.path(model), opened.window_samples)
-    told = model.replace(".onnx", ".noise.json")
-    noise = json.loads(opened.path(told).read_text(encoding="utf-8")) if told in opened.files else {}
+    found = told(opened, model)
     total = {
-        "parameters": sum(layer.parameters for layer in found),
-        "multiply_adds": sum(layer.multiply_adds for layer in found),
-        "largest_bytes": max(layer.bytes for layer in found),
+        "parameters": sum(layer["parameters"] for layer in found),
+        "multiply_adds": sum(layer["multiply_adds"] for layer in found),
+        "largest_bytes": max(layer["bytes"] for layer in found),
     }
     if as_json:
-        listed = [{**vars(layer), "noise_db": noise.get(layer.output)} for layer in found]
-        print_json({"file": model, **total, "layers": listed})
+        print_json({"file": model, **total, "layers": found})
         return
-    rows = [
-        {**vars(layer), "shape": " × ".join(map(str, layer.shape)), "noise_db": noise.get(layer.output)}
-        for layer in found
-    ]
+    rows = [{**layer, "shape": " × ".join(map(str, layer["shape"]))} for layer in found]
+    noise = any(layer["noise_db"] is not None for layer in found)
     columns = [
         Column("name", "layer"),
         Column("operator", "operator"),

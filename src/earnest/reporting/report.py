@@ -76,6 +76,7 @@ def page(head: Mapping[str, Any], sections: Sequence[Section | None]) -> str:
 
 def _sections(run: RunFiles) -> list[Section | None]:
     from earnest.reporting import activity, by_level, details, evidence, insights, outputs, pictures, sections, spotting
+    from earnest.reporting.inside import inside
     from earnest.reporting.tally import at_level
 
     run = at_level(run)
@@ -104,6 +105,7 @@ def _sections(run: RunFiles) -> list[Section | None]:
         pictures.saliency(run),
         evidence.quarantine(run),
         evidence.shipped(run),
+        inside(run),
         evidence.environment(run),
         evidence.recipe(run),
     ]

@@ -110,7 +110,9 @@ def write_bundle(
     return target
 
 
-def write_scores(bundle: Bundle, measured: Mapping[str, Mapping[str, Any]], gate: float) -> None:
+def write_scores(
+    bundle: Bundle, measured: Mapping[str, Mapping[str, Any]], gate: float, layers: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Put what was measured of each file into a bundle's manifest and model card; the model files stay as they are.
 
     Parameters
@@ -118,6 +120,7 @@ def write_scores(bundle: Bundle, measured: Mapping[str, Mapping[str, Any]], gate
     bundle : a checked bundle.
     measured : file → the fields of `earnest.shipped.FileScore` and `primary`.
     gate : how far below the scored model a file may be.
+    layers : what the model is made of, for the report.
 
     Raises
     ------
@@ -126,6 +129,7 @@ def write_scores(bundle: Bundle, measured: Mapping[str, Mapping[str, Any]], gate
     place = bundle.directory / MANIFEST
     manifest = json.loads(place.read_text(encoding="utf-8"))
     manifest |= {"measured": {file: dict(values) for file, values in measured.items()}, "gate": gate}
+    manifest |= {"layers": [dict(layer) for layer in layers]}
     manifest["files"].pop(CARD, None)
     atomic_write_text(bundle.directory / CARD, model_card(manifest))
     manifest["files"][CARD] = _entry(bundle.directory / CARD)

@@ -6,16 +6,20 @@ recurrent layers, which are nearly all of the arithmetic; memory is that of an o
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from earnest.errors import BundleError
+from earnest.runtime.bundle import Bundle
 
+NOISE = ".noise.json"
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 FORMS = ("DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Reshape", "Unsqueeze", "Identity")
 QUIET = ("Constant", "Identity", "QuantizeLinear", "DequantizeLinear")
@@ -88,6 +92,21 @@ def layers(path: Path, samples: int) -> list[Layer]:
             )
         )
     return found
+
+
+def told(bundle: Bundle, file: str) -> list[dict[str, Any]]:
+    """The operations of a bundle's ONNX file as plain values, with `noise_db` where the bundle knows it.
+
+    `noise_db` says how far an operation's output stands above the error that 8 bits brought into it.
+
+    Raises
+    ------
+    BundleError : the file is no ONNX model.
+    """
+    noted = file.replace(".onnx", NOISE)
+    noise = json.loads(bundle.path(noted).read_text(encoding="utf-8")) if noted in bundle.files else {}
+    found = layers(bundle.path(file), bundle.window_samples)
+    return [{**vars(layer), "noise_db": noise.get(layer.output)} for layer in found]
 
 
 def _passed_on(graph: onnx.GraphProto, weights: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
