@@ -23,14 +23,23 @@ from earnest._decoding.chatter import STDERR
 from earnest.errors import BundleError, MissingExtra
 
 EVERYTHING = ".*"
+ANY = ("ALL_SUPPORTED",)
+WITH_WEIGHTS = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 ALIGNMENT = 16  # bytes; what TensorFlow Lite Micro expects of weights
 BINS = 2048
+HEARD = 100  # windows whose values are counted, after the ends of all are known
 LEVELS = 255  # steps of int8 from end to end
 PARTS = np.linspace(1.0, 0.3, 20)  # of a range that are tried
 FAILURES = (RuntimeError, ValueError, KeyError, TypeError, NotImplementedError)
 
 
-def quantise(model: Path, windows: Iterable[Sequence[np.ndarray]], out: Path, part: str = EVERYTHING) -> None:
+def quantise(
+    model: Path,
+    windows: Iterable[Sequence[np.ndarray]],
+    out: Path,
+    part: str = EVERYTHING,
+    operators: Sequence[str] = ANY,
+) -> None:
     """Write a float TFLite file again with 8 bits, all of it in one flatbuffer.
 
     Parameters
@@ -40,6 +49,7 @@ def quantise(model: Path, windows: Iterable[Sequence[np.ndarray]], out: Path, pa
     out : the file to write.
     part : what becomes 8 bits: a regular expression for names of operators. With everything, inputs and outputs are
         int8 too.
+    operators : which kinds of operators, as `qtyping.TFLOperationName` calls them.
 
     Raises
     ------
@@ -52,7 +62,9 @@ def quantise(model: Path, windows: Iterable[Sequence[np.ndarray]], out: Path, pa
     except ImportError as missing:
         raise MissingExtra("ai-edge-quantizer", "edge", "TFLite in 8 bits") from missing
     rules = recipe_manager.RecipeManager()
-    rules.add_static_config(part, qtyping.TFLOperationName.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
+    for operator in operators:
+        kind = qtyping.TFLOperationName[operator]
+        rules.add_static_config(part, kind, activation_num_bits=8, weight_num_bits=8)
     try:
         with quiet():
             ((signature, ends),) = Interpreter(model_path=str(model)).get_signature_list().items()
@@ -60,7 +72,7 @@ def quantise(model: Path, windows: Iterable[Sequence[np.ndarray]], out: Path, pa
             measure = calibrator.Calibrator(str(model), num_threads=1, qsv_update_func=widest)
             inputs = [dict(zip(names, window, strict=True)) for window in windows]
             measure.calibrate({signature: inputs}, rules)
-            ranges = tightened(Listener(model), inputs, measure.get_model_qsvs(), part)
+            ranges = tightened(Listener(model), inputs[:HEARD], measure.get_model_qsvs(), part)
             work = quantizer.Quantizer(str(model), rules.get_quantization_recipe())
             done = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     except FAILURES as problem:
