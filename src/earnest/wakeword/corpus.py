@@ -37,6 +37,7 @@ SLACK_S = 0.4  # of the window beyond the longest way to say the word
 SILENT = 1e-2  # of the peak: below, a synthetic clip has not begun or has ended
 PARTS = {"train": 0.6, "validation": 0.1, "test": 0.3}
 MADE_NOISES = 60
+HEARD_AGAIN = 0.3  # real examples of the word are repeated until they are so many times the synthetic ones
 
 Row = dict[str, Any]
 
@@ -90,6 +91,10 @@ def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table
     real = list(_recordings(wanted, data))
     if any(row["kind"] == "real" and row["split"] == "test" for row in real):
         rows = [row for row in rows if not (row["kind"] == "word" and row["split"] == "test")]
+    learnt = [row for row in real if row["kind"] == "real" and row["split"] == "train"]
+    spoken = sum(row["kind"] == "word" and row["split"] == "train" for row in rows)
+    again = range(1, round(HEARD_AGAIN * spoken / len(learnt))) if learnt else ()
+    rows += [row | {"id": f"{row['id']}#{time}"} for row in learnt for time in again]
     rows += [*real, *_noises(folder, 2 * window_s)]
     table = Table.from_frame(pl.DataFrame(rows, infer_schema_length=None), "wakeword", root=folder)
     table.write(folder / "table.jsonl")
