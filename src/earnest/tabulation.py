@@ -279,6 +279,8 @@ def _dotted(values: Mapping[str, Any], key: str) -> Any:
         found = found.get(part)
     if isinstance(found, Mapping):
         return found.get("name", json.dumps(found))
+    if isinstance(found, float):
+        return f"{found:g}"  # a setting, which is no share and has no best
     return " + ".join(map(str, found)) if isinstance(found, list) else found
 
 
