@@ -44,9 +44,9 @@ def wakeword(
 
     Examples
     --------
-    earnest wakeword "hey earnest" --negatives librispeech --background esc10
-    earnest wakeword 你好小智 --lang zh --negatives aishell --background esc10 --to int8,tflite-int8,tflm
-    earnest wakeword marvin --recordings speech_commands --learn-from 10 --negatives librispeech
+    earnest wakeword "hey earnest" --negatives LibriSpeech --background esc10
+    earnest wakeword 你好小智 --lang zh --negatives data_aishell --background esc10 --to int8,tflite-int8,tflm
+    earnest wakeword marvin --recordings speech_commands --learn-from 10 --negatives LibriSpeech
 
     Without recordings of people the missed share is that of synthetic voices, and says little about people; the false
     alarms are counted on the real sound that is given. espeak-ng also says phrases that sound nearly like the word.
