@@ -117,7 +117,12 @@ def report(
 def export(
     run: RunPath,
     to: Annotated[
-        str, typer.Option("--to", metavar="A,B,…", help="Kinds of model files: onnx onnx-fp16 int8.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="A,B,…",
+            help="Kinds of model files: onnx onnx-fp16 int8 openvino ncnn tflite tflite-int8 tflm.",
+        ),
     ] = "onnx",
     fold: Annotated[str | None, typer.Option(metavar="NAME", help="Whose model (default: best in validation).")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to (default: RUN/bundle).")] = None,
