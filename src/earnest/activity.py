@@ -4,7 +4,8 @@
 
 The onset is the one with the lowest detection cost on the validation recordings; the test recordings decide nothing.
 Windows are scored by the exported file and decoded by `earnest.runtime.activity`, as in a live stream. The area under
-the ROC curve is of the windows' own scores, before any decoding: each stands for the moment in its middle.
+the ROC curve is of the windows' own scores, before any decoding: each stands for the moment in its middle. A model that
+answers for frames hears a recording once, in the pieces of a stream, and each of its frames is such a window.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from onnxruntime import InferenceSession
 
 from earnest.runtime.activity import Activity, Detector, odd_windows
-from earnest.runtime.engines.onnx import INPUT, OUTPUT, open_session
+from earnest.runtime.engines.onnx import INPUT, NEXT_STATE, OUTPUT, STATE, open_session
+from earnest.runtime.frames import Frames
 from earnest.scoring.binary import auc_score
 from earnest.scoring.detection import edge_errors, frame_rates, frames_of
 from earnest.scoring.intervals import group_bootstrap
 from earnest.tasks import Detecting
 from earnest.tasks.detection import stretches
 from earnest.training.batches import Examples
+from earnest.training.inputs import Inputs
 
 BATCH = 64
 FRAME_S = 0.01
@@ -33,10 +37,13 @@ ONSETS = tuple(round(value, 3) for value in np.linspace(0.05, 0.95, 37).tolist()
 
 @dataclass(frozen=True)
 class Scored:
-    """One recording: where its windows end, their scores, its length in samples, and the true stretches in seconds."""
+    """One recording: where the middles of its windows lie, their scores, its length in samples, and the true stretches.
+
+    Middles are in samples, stretches in seconds.
+    """
 
     name: str
-    ends: list[int]
+    middles: list[int]
     scores: list[float]
     length: int
     truth: list[tuple[float, float]]
@@ -44,11 +51,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Judge:
-    """How recordings are decoded and compared with the truth; windows in samples, the rate in Hz."""
+    """How recordings are decoded and compared with the truth; the distance of windows in samples, the rate in Hz."""
 
     detecting: Detecting
     sample_rate: int
-    window: int
     hop: int
 
     def activity(self, onset: float) -> Activity:
@@ -59,8 +65,8 @@ class Judge:
 
     def found(self, scored: Scored, onset: float) -> list[tuple[float, float]]:
         """The stretches of a recording, in seconds."""
-        detector = Detector(self.activity(onset), self.sample_rate, self.window, self.hop)
-        found = [s for end, score in zip(scored.ends, scored.scores, strict=True) for s in detector.step(end, score)]
+        detector = Detector(self.activity(onset), self.sample_rate, 0, self.hop)  # ends of no length: the middles
+        found = [s for at, score in zip(scored.middles, scored.scores, strict=True) for s in detector.step(at, score)]
         return [(s.start / self.sample_rate, s.end / self.sample_rate) for s in found + detector.finish(scored.length)]
 
     def frames(self, scored: Scored, onset: float) -> tuple[np.ndarray, np.ndarray]:
@@ -82,6 +88,7 @@ def listen(
     rows: tuple[Sequence[int], Sequence[int]],
     label: int,
     detecting: Detecting,
+    frames: Frames | None = None,
 ) -> dict[str, Any]:
     """Choose the onset on the validation recordings, and measure on the test recordings.
 
@@ -92,26 +99,24 @@ def listen(
     rows : rows of whole recordings, of validation and test.
     label : the column of the scores that is followed.
     detecting : the task's numbers.
+    frames : of a model that answers for frames, where they lie in time.
 
     Returns
     -------
     onset, offset, and for `validation` and `test` what `measure` returns.
     """
     waveforms, inputs = examples.waveforms, examples.inputs
-    judge = Judge(detecting, waveforms.sample_rate, inputs.window, inputs.hop)
+    judge = Judge(detecting, waveforms.sample_rate, frames.step_samples if frames else inputs.hop)
     frame = pl.read_parquet(table, columns=["id", "events"])
     session = open_session(model, 1)
 
     def heard(row: int) -> Scored:
         sound = np.asarray(waveforms[row])
-        starts = range(0, len(sound) - inputs.window + 1, inputs.hop)
-        scores: list[float] = []
-        for first in range(0, len(starts), BATCH):
-            batch = np.stack([sound[start : start + inputs.window] for start in starts[first : first + BATCH]])
-            (answers,) = session.run([OUTPUT], {INPUT: batch})
-            scores += answers[:, label].tolist()
-        ends = [start + inputs.window for start in starts]
-        return Scored(frame["id"][row], ends, scores, len(sound), stretches(frame["events"][row]))
+        if frames:
+            middles, scores = frames_heard(session, sound, frames, inputs.hop, label)
+        else:
+            middles, scores = windows_heard(session, sound, inputs, label)
+        return Scored(frame["id"][row], middles, scores, len(sound), stretches(frame["events"][row]))
 
     validation, test = ([heard(row) for row in part] for part in rows)
     onset = min(ONSETS, key=lambda value: judge.cost(validation, value)) if validation else 0.5
@@ -125,6 +130,36 @@ def listen(
             for scored in test
         },
     }
+
+
+def windows_heard(
+    session: InferenceSession, sound: np.ndarray, inputs: Inputs, label: int
+) -> tuple[list[int], list[float]]:
+    """Middles and scores of the windows of a recording, (samples,) float32."""
+    starts = range(0, len(sound) - inputs.window + 1, inputs.hop)
+    scores: list[float] = []
+    for first in range(0, len(starts), BATCH):
+        batch = np.stack([sound[start : start + inputs.window] for start in starts[first : first + BATCH]])
+        (answers,) = session.run([OUTPUT], {INPUT: batch})
+        scores += answers[:, label].tolist()
+    return [start + inputs.window // 2 for start in starts], scores
+
+
+def frames_heard(
+    session: InferenceSession, sound: np.ndarray, frames: Frames, hop: int, label: int
+) -> tuple[list[int], list[float]]:
+    """Moments and scores of the frames of a recording, (samples,) float32, heard in the pieces of a stream."""
+    window, hop = frames.piece(hop)
+    state = np.zeros((1, session.get_inputs()[1].shape[1]), np.float32)
+    middles: list[int] = []
+    scores: list[float] = []
+    for start in range(0, len(sound) - frames.reach_samples + 1, hop):
+        piece = sound[None, start : start + window]
+        answers, state = session.run([OUTPUT, NEXT_STATE], {INPUT: piece, STATE: state})
+        middles += [start + frames.moment(number) for number in range(answers.shape[1])]
+        scores += answers[0, :, label].tolist()
+    early = sum(middle < 0 for middle in middles)
+    return middles[early:], scores[early:]
 
 
 def measure(judge: Judge, recordings: Sequence[Scored], onset: float) -> dict[str, Any]:
@@ -173,10 +208,7 @@ def _median(errors: Sequence[float]) -> float | None:
 
 def _area(judge: Judge, recordings: Sequence[Scored]) -> dict[str, Any]:
     """The area under the ROC curve of the windows' scores, each at its middle."""
-    middles = [
-        np.array([(end - judge.window + judge.window // 2) / judge.sample_rate for end in scored.ends])
-        for scored in recordings
-    ]
+    middles = [np.array(scored.middles) / judge.sample_rate for scored in recordings]
     truth = np.concatenate([_inside(scored.truth, at) for scored, at in zip(recordings, middles, strict=True)])
     scores = np.concatenate([np.array(scored.scores) for scored in recordings])
     owners = np.repeat(np.arange(len(recordings)), [len(at) for at in middles])

@@ -17,6 +17,7 @@ from earnest.files import atomic_path, atomic_write_text, sha256_file
 from earnest.grouping import connected_groups
 from earnest.pool import Progress
 from earnest.recipe import Recipe, Split
+from earnest.shipping.frames import frames_of
 from earnest.table import Table
 from earnest.training import lessons, store
 from earnest.training.inputs import Inputs
@@ -76,6 +77,9 @@ def check_parts(recipe: Recipe) -> None:
     window = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples).window
     segments.check_gap(recipe.clips, window, recipe.sample_rate)
     frames = frontend.frames_for(window)
+    task = tasks.find(recipe.task)
+    if task.shape == "frames":
+        frames_of(frontend, task.delay_s)
     name = recipe.model.name
     models.check_channels(recipe.model, frontend.bands)
     if models.is_estimator(name):
@@ -140,6 +144,9 @@ def prepare(recipe: Recipe, directory: Path, data: Path | None, shared: Path | N
     table.write(directory / "table.parquet")
     with atomic_path(cache / "targets.npy") as path:
         np.save(path, targets)
+    if task.by_frame:
+        with atomic_path(cache / "by_frame.npy") as path:
+            np.save(path, task.by_frame(table, column, labels, moments_of(recipe, task, window)))
     columns = tasks.groups_of(task, None, table) or [name for name in splits.DEFAULT_GROUPS if table.has(name)]
     groups = connected_groups(table, columns)
     with atomic_path(cache / "groups.npy") as path:
@@ -153,6 +160,12 @@ def share_features(cache: Path, shared: Path) -> None:
     place = cache / store.PLACE
     if not place.is_symlink():
         place.symlink_to((shared / store.PLACE).resolve(), target_is_directory=True)
+
+
+def moments_of(recipe: Recipe, task: tasks.Task, window: int) -> np.ndarray:
+    """What the frames of a window speak for, in seconds from its begin, (frames,) float64."""
+    frames = frames_of(frontends.build(recipe.frontend, recipe.sample_rate), task.delay_s)
+    return np.array([frames.moment(number) for number in range(frames.count(window))]) / recipe.sample_rate
 
 
 def smallest_input(recipe: Recipe) -> int:

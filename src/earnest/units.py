@@ -31,6 +31,8 @@ from earnest.files import atomic_path, atomic_write_text
 from earnest.frontends import FrontEnd
 from earnest.recipe import Recipe
 from earnest.runtime.combine import combine
+from earnest.runtime.frames import Frames
+from earnest.shipping.frames import Stateful, export_frames, frames_of
 from earnest.shipping.onnx import export_onnx
 from earnest.shipping.parity import check_parity
 from earnest.training import checkpoints, lessons, store
@@ -140,6 +142,7 @@ class Bench:
     inputs: Inputs
     examples: Examples
     normaliser: AnyNormaliser
+    frames: Frames | None
 
     @classmethod
     def of(cls, unit: Unit) -> Bench:
@@ -151,11 +154,20 @@ class Bench:
         inputs = Inputs.of(recipe.clips, recipe.sample_rate, frontend.min_samples)
         augmentation = augment.build(recipe.augment, recipe.sample_rate)
         windows = Windows(waveforms, inputs, frontend, unit.cache / store.PLACE, unit.cache)
-        examples = Examples(waveforms, targets, frontend, inputs, augmentation, derive(unit.seed), stored=windows)
+        task = tasks.find(recipe.task)
+        by_frame = np.load(unit.cache / "by_frame.npy") if task.by_frame else None
+        examples = Examples(
+            waveforms, targets, frontend, inputs, augmentation, derive(unit.seed), stored=windows, by_frame=by_frame
+        )
         normaliser = normaliser_for(frontend.bands)
         normaliser.fit(examples.plain(row) for row in unit.training)
-        task = tasks.find(recipe.task).fitted(targets[list(unit.training)])
-        return cls(task, frontend, inputs, examples, normaliser)
+        frames = frames_of(frontend, task.delay_s) if task.shape == "frames" else None
+        return cls(task.fitted(targets[list(unit.training)]), frontend, inputs, examples, normaliser, frames)
+
+    @property
+    def frame(self) -> int | None:
+        """The frame that speaks for a window, where the model answers for frames."""
+        return self.frames.middle(self.inputs.window) if self.frames else None
 
 
 def _work(unit: Unit) -> dict[str, Any]:
@@ -175,14 +187,14 @@ def _work(unit: Unit) -> dict[str, Any]:
     elif models.is_estimator(recipe.model.name):
         model, record = _fit_estimator(unit, examples, bench.normaliser)
     else:
-        model, record = _train_network(unit, examples, bench.normaliser, task)
+        model, record = _train_network(unit, bench)
     network = Normalised(bench.normaliser, model)
     if not trained:
         checkpoints.save(unit.directory / "checkpoint", "final", network.state_dict(), record)
 
     ships = unit.ship and bench.frontend.exportable
     windows = AsShipped(examples.waveforms, bench.inputs, bench.frontend) if ships else examples.windows
-    judge = Evaluator(windows, unit.test, rule_of(recipe, task))
+    judge = Evaluator(windows, unit.test, rule_of(recipe, task), bench.frame)
     scores, _ = judge.probabilities(network, task.probabilities)
     for precision in recipe.precisions:
         with atomic_path(unit.directory / f"predictions-{precision}.npy") as path:
@@ -194,9 +206,9 @@ def _work(unit: Unit) -> dict[str, Any]:
     record |= {"search": searched} if searched else {}
     if ships:
         pipeline = Pipeline(bench.frontend, bench.normaliser, model)
-        record["parity"] = _export(unit, pipeline, bench.inputs, examples.waveforms, scores, task)
-        record |= _hear(unit, examples, task) if any(unit.streams) else {}
-    if unit.ship:
+        record["parity"] = _export(unit, pipeline, bench, scores)
+        record |= _hear(unit, bench) if any(unit.streams) else {}
+    if unit.ship and bench.frames is None:
         insight.keep(unit.directory, bench.normaliser, model, examples, unit.test, scores, task)
     return record
 
@@ -204,7 +216,7 @@ def _work(unit: Unit) -> dict[str, Any]:
 def _try(unit: Unit, bench: Bench, recipe: Recipe, place: Path) -> float:
     """The validation score of one trial of a search; its weights are not kept."""
     trial = replace(unit, recipe=recipe, directory=place)
-    _, record = _train_network(trial, bench.examples, bench.normaliser, bench.task)
+    _, record = _train_network(trial, bench)
     shutil.rmtree(place / "checkpoint", ignore_errors=True)
     return float(record["validation"])
 
@@ -221,16 +233,14 @@ def _reload(unit: Unit, frontend: FrontEnd, inputs: Inputs) -> tuple[nn.Module, 
     return laid_out(restore(unit.recipe, frontend, inputs, len(unit.labels), state)), record
 
 
-def _train_network(
-    unit: Unit, examples: Examples, normaliser: AnyNormaliser, task: tasks.Task
-) -> tuple[nn.Module, dict[str, Any]]:
+def _train_network(unit: Unit, bench: Bench) -> tuple[nn.Module, dict[str, Any]]:
     """Each member is trained from its own seed; their mean is the unit's model."""
-    recipe = unit.recipe
+    recipe, examples, normaliser, task = unit.recipe, bench.examples, bench.normaliser, bench.task
     frames = examples.frontend.frames_for(examples.inputs.window)
     bands, outputs = examples.frontend.bands, len(unit.labels)
     rows = Rows(*(np.array(part, dtype=np.int64) for part in (unit.training, unit.validation, unit.test)))
     lesson = lessons.prepare(recipe, task, examples, rows, unit.labels, unit.cache.parent / "table.parquet")
-    judge = Evaluator(examples.windows, lesson.validation, rule_of(recipe, task))
+    judge = Evaluator(examples.windows, lesson.validation, rule_of(recipe, task), bench.frame)
     metric = task.metrics[recipe.primary or task.primary]
     truth = examples.targets[lesson.validation]
 
@@ -276,7 +286,7 @@ def _train_network(
     if len(lesson.validation):
         record["validation"] = validate(Normalised(normaliser, model)).score
     if recipe.training.train_score:
-        heard = Evaluator(examples.windows, unit.training, rule_of(recipe, task))
+        heard = Evaluator(examples.windows, unit.training, rule_of(recipe, task), bench.frame)
         scores, _ = heard.probabilities(Normalised(normaliser, model), task.probabilities)
         record["train"] = metric(examples.targets[list(unit.training)], scores)
     return model, record
@@ -298,22 +308,26 @@ def _fit_estimator(unit: Unit, examples: Examples, normaliser: AnyNormaliser) ->
     return model, {"fold": unit.fold, "seed": unit.seed, "epochs": None, "validation": None}
 
 
-def _export(
-    unit: Unit, pipeline: Pipeline, inputs: Inputs, waveforms: Waveforms, scores: np.ndarray, task: tasks.Task
-) -> dict[str, Any]:
+def _export(unit: Unit, pipeline: Pipeline, bench: Bench, scores: np.ndarray) -> dict[str, Any]:
     """Write the fold's `model.onnx` and compare it with the scored model over every test clip."""
     path = unit.directory / "model.onnx"
-    module = nn.Sequential(pipeline.for_export(), Probabilities(task)).eval()
-    export_onnx(
-        module,
-        path,
-        example_samples=inputs.window,
-        dynamic_samples=inputs.short == "keep",
-        min_samples=inputs.smallest,
-        labels=unit.labels,
-        sample_rate=unit.recipe.sample_rate,
-        traces=None if has_more_than_weights(unit, task) else unit.cache / "traces",
-    )
+    inputs, task, waveforms = bench.inputs, bench.task, bench.examples.waveforms
+    if bench.frames:
+        size = cast("int", pipeline.model.state_size)
+        stateful = Stateful(pipeline.for_export(), task).eval()
+        export_frames(stateful, path, bench.frames, size, unit.labels, unit.recipe.sample_rate)
+    else:
+        module = nn.Sequential(pipeline.for_export(), Probabilities(task)).eval()
+        export_onnx(
+            module,
+            path,
+            example_samples=inputs.window,
+            dynamic_samples=inputs.short == "keep",
+            min_samples=inputs.smallest,
+            labels=unit.labels,
+            sample_rate=unit.recipe.sample_rate,
+            traces=None if has_more_than_weights(unit, task) else unit.cache / "traces",
+        )
     return check_parity(
         path,
         scores,
@@ -321,18 +335,21 @@ def _export(
         inputs,
         kind=task.kind,
         combine=unit.recipe.combine,
+        frames=bench.frames,
     ).as_dict()
 
 
-def _hear(unit: Unit, examples: Examples, task: tasks.Task) -> dict[str, Any]:
+def _hear(unit: Unit, bench: Bench) -> dict[str, Any]:
     """What the exported model says in streams, for tasks that are scored there too."""
+    examples, task = bench.examples, bench.task
     model, table = unit.directory / "model.onnx", unit.cache.parent / "table.parquet"
     if task.listening:
         parts = ((unit.streams[0], unit.validation), (unit.streams[1], unit.test))
         return {"alarms": alarms.listen(model, table, examples, parts, unit.labels, task.listening)}
     if task.detecting:
         label = unit.labels.index(task.detecting.label)
-        return {"activity": activity.listen(model, table, examples, unit.streams, label, task.detecting)}
+        found = activity.listen(model, table, examples, unit.streams, label, task.detecting, bench.frames)
+        return {"activity": found}
     return {}
 
 

@@ -22,15 +22,32 @@ PARAMETERS = [
     ("ds_cnn", {}, 49, 10, 12, 23_756),
     ("bc_resnet", {}, 101, 40, 12, 9_232),
     ("resnet", {}, 251, 64, 10, 308_794),
+    ("vad_gru", {}, 199, 40, 2, 67_522),
 ]
 
 
+class LastFrame(torch.nn.Module):
+    """A network that answers for frames, as one that answers for clips: by each clip's last valid frame."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        outputs = self.model(features, lengths)
+        if lengths is None:
+            return outputs[:, -1]
+        return outputs[torch.arange(len(outputs)), lengths - 1]
+
+
 def network(name: str, frames: Size | None = None, bands: Size | None = None) -> torch.nn.Module:
+    """An untrained network, whose answers are one row for each clip."""
     torch.manual_seed(0)
     example = models.example(name)
     part = Part(name=name, options=dict(example.options))
     try:
-        return models.build(part, frames or example.frames, bands or example.bands, OUTPUTS)
+        model = models.build(part, frames or example.frames, bands or example.bands, OUTPUTS)
+        return LastFrame(model) if models.shape_of(name) == "frames" else model
     except MissingExtra as problem:
         pytest.skip(problem.message)
 
@@ -54,7 +71,7 @@ def lengths_of(features: Features, *shares: float) -> Features:
 @pytest.mark.parametrize("name", registry.names("models"))
 def test_states_its_shape(name):
     module = registry.load("models", name)
-    assert module.SHAPE == "clip"
+    assert module.SHAPE in ("clip", "frames")
     assert isinstance(module.FIXED_INPUT, bool)
     assert hasattr(module, "Model") != hasattr(module, "Estimator")
 
@@ -151,6 +168,24 @@ def test_overfits_eight_clips(name):
 def test_parameter_count(name, options, frames, bands, outputs, expected):
     model = models.build(Part(name=name, options=options), frames, bands, outputs)
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if models.shape_of(name) == "frames"])
+def test_frames_in_pieces_are_those_of_the_whole(name):
+    model = models.build(Part(name=name), 64, 40, OUTPUTS).eval()
+    features = clips(name, 3, 57, 40)
+    with torch.no_grad():
+        whole = model(features)
+        assert whole.shape == (3, 57, OUTPUTS)
+        state, pieces = torch.zeros(3, model.state_size), []
+        for piece in features.split([1, 20, 2, 34], dim=1):
+            outputs, state = model.step(piece, state)
+            assert state.shape == (3, model.state_size)
+            pieces.append(outputs)
+        later = features.clone()
+        later[:, 40:] = 9.0
+        torch.testing.assert_close(model(later)[:, :40], whole[:, :40])  # nothing looks ahead
+    torch.testing.assert_close(torch.cat(pieces, 1), whole, rtol=1e-5, atol=1e-5)  # float32 sums in another order
 
 
 @pytest.mark.parametrize("name", NETWORKS)

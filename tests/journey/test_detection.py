@@ -122,3 +122,78 @@ def test_what_cannot_be_done_is_said(data: Path, tmp_path: Path, monkeypatch: py
     (alone,) = recipe.load(None, ["task={name: detection, speech: [voices]}", *FAST])
     with pytest.raises(RecipeError, match="mixes speech with noises"):
         journey.run(alone, tmp_path / "c", jobs=1)
+
+
+# A model that answers for frames
+
+FRAMES = "task={name: detection, speech: [voices], noises: [noises], mixtures: 24, seconds: 4, snr_db: [10, 30], "
+FRAMES += "shape: frames, steps: 1, delay_s: 0.04}"
+IN_ONE_PASS = [*FAST[:3], "clips={window_s: 2, hop_s: 0.1, short: keep}"]
+IN_ONE_PASS += ["model={name: vad_gru, hidden: 16, layers: 1}"]
+IN_ONE_PASS += ["frontend={name: log_mel, bands: 16, window_ms: 32, hop_ms: 20, pad: none}"]
+IN_ONE_PASS += ["training={epochs: 8, batch_size: 8, learning_rate: 1.0e-2}"]
+
+
+@pytest.fixture(scope="module")
+def frames_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("EARNEST_DATA", str(data))
+    out = tmp_path_factory.mktemp("run")
+    try:
+        (cell,) = recipe.load(None, [FRAMES, *IN_ONE_PASS])
+        journey.run(cell, out, jobs=1)
+    finally:
+        patch.undo()
+    return out
+
+
+def test_a_model_for_frames_is_scored_in_one_pass(frames_run: Path) -> None:
+    scores = read(frames_run / "scores.json")
+    assert scores["parity"]["same_decisions"] == scores["parity"]["clips"] > 0
+    assert scores["score"] > 0.9
+    found = scores["activity"]["test"]
+    assert found["auc"] > 0.9
+    assert found["cost"] < 0.2
+    manifest = read(frames_run / "bundle/bundle.json")
+    assert (manifest["format"], manifest["shape"]) == (4, "frames")
+    assert manifest["frames"] == {"step_samples": 160, "reach_samples": 256, "first_samples": 128 - 320}
+
+
+def test_its_stream_in_any_pieces_is_the_whole_recording(frames_run: Path, data: Path) -> None:
+    sound = load(data / "meetings/m0.wav", RATE).samples
+    streamer = Streamer(frames_run / "bundle")
+    whole = streamer.windows(sound) + streamer.last_window()
+    assert len(whole) == (len(sound) - 256) // 160 + 1 - 2, "every frame once, but for those before the beginning"
+    assert [(w.start, w.end) for w in whole[:2]] == [(128 - 80, 128 + 80), (288 - 80, 288 + 80)]
+    for cuts in (range(333, len(sound), 333), (1, 2, 40_000)):
+        again = [w for piece in np.split(sound, list(cuts)) for w in streamer.windows(piece)] + streamer.last_window()
+        assert [(w.start, w.end) for w in again] == [(w.start, w.end) for w in whole]
+        assert all(np.array_equal(a.scores, b.scores) for a, b in zip(again, whole, strict=True))
+    events = streamer.feed(sound) + streamer.flush()
+    long = [event for event in events if event.end_s - event.start_s > 0.5]
+    assert [(event.start_s, event.end_s) for event in long] == [
+        pytest.approx((1.0, 2.0), abs=0.2),
+        pytest.approx((3.5, 4.5), abs=0.2),
+    ]
+
+
+def test_its_state_survives_a_gap(frames_run: Path, data: Path) -> None:
+    sound = load(data / "meetings/m0.wav", RATE).samples
+    streamer, other = Streamer(frames_run / "bundle"), Streamer(frames_run / "bundle").another()
+    events = streamer.feed(sound[: 2 * RATE + 800]) + streamer.skip(10 * RATE) + streamer.feed(sound[2 * RATE + 800 :])
+    assert other.feed(sound[:100]) == [], "another stream has a state of its own"
+    events += streamer.flush()
+    assert any(event.end_s == pytest.approx(14.5 + 0.1 - 0.1, abs=0.3) for event in events), "time went on"
+
+
+def test_what_needs_other_parts_is_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARNEST_DATA", str(data))
+    for change, said in (
+        ("frontend={name: log_mel, bands: 16}", "pad=none"),
+        ("model=ds_cnn", "answers by clip"),
+        ("training.members=2", "trained alone"),
+    ):
+        (cell,) = recipe.load(None, [FRAMES, *IN_ONE_PASS, change])
+        with pytest.raises(RecipeError, match=said):
+            journey.run(cell, tmp_path / "a", jobs=1)

@@ -1,7 +1,8 @@
 """Architectures, one file each.
 
 A network module holds `Config` (a frozen dataclass), `SHAPE`, `FIXED_INPUT` and `Model`; an estimator module holds
-`Estimator` in the place of `Model`. Shapes: `clip` gives (batch, outputs). A module whose network is large, or does not
+`Estimator` in the place of `Model`. Shapes: `clip` gives (batch, outputs); `frames` gives (batch, frames, outputs), and
+has `state_size` and `step(features, state)` for streams (see `vad_gru`). A module whose network is large, or does not
 take the input of `Example`, holds its own `EXAMPLE`. A network that fuses several front ends names what it takes, in
 order, by its Config's property `takes`; its features, lengths, frames and bands are then tuples.
 """
@@ -68,6 +69,11 @@ class Estimator(Protocol):
 def is_estimator(name: str) -> bool:
     """Whether a model is fitted in one go (`Estimator`) instead of trained in epochs (`Model`)."""
     return hasattr(registry.load("models", name), "Estimator")
+
+
+def shape_of(name: str) -> str:
+    """The shape of a model's outputs: `clip` or `frames`."""
+    return str(registry.load("models", name).SHAPE)
 
 
 def needs_fixed_input(name: str) -> bool:

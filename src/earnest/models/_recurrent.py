@@ -30,7 +30,10 @@ def reverse(sequence: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tenso
 
 
 class Direction(nn.Module):
-    """One direction of one layer, (batch, frames, dim) → (batch, frames, hidden), from the first frame to the last."""
+    """One direction of one layer, (batch, frames, dim) → (batch, frames, hidden), from the first frame to the last.
+
+    A GRU can go on from a state (batch, hidden), its output at the last frame before; None: from zeros.
+    """
 
     def __init__(self, kind: Literal["LSTM", "GRU"], dim: int, hidden: int) -> None:
         super().__init__()
@@ -38,20 +41,21 @@ class Direction(nn.Module):
         make = nn.LSTM if kind == "LSTM" else nn.GRU
         self.cells = make(dim, hidden, batch_first=True)
 
-    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+    def forward(self, sequence: torch.Tensor, state: torch.Tensor | None = None) -> torch.Tensor:
         """Outputs at every frame."""
         if torch.onnx.is_in_onnx_export():
-            return self._in_onnx(sequence)
-        outputs: torch.Tensor = self.cells(sequence)[0]
+            return self._in_onnx(sequence, state)
+        outputs: torch.Tensor = self.cells(sequence, None if state is None else state[None])[0]
         return outputs
 
-    def _in_onnx(self, sequence: torch.Tensor) -> torch.Tensor:
+    def _in_onnx(self, sequence: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
         """The same as one ONNX operator, which takes (frames, batch, dim) and gives (frames, 1, batch, hidden)."""
         batch, frames, _ = sequence.shape
         biases = torch.cat([self._gates("bias_ih_l0"), self._gates("bias_hh_l0")], dim=1)
+        begin = () if state is None else (None, state[None])  # no lengths; (1, batch, hidden)
         outputs = torch.onnx.ops.symbolic(
             self.kind,
-            (sequence.transpose(0, 1), self._gates("weight_ih_l0"), self._gates("weight_hh_l0"), biases),
+            (sequence.transpose(0, 1), self._gates("weight_ih_l0"), self._gates("weight_hh_l0"), biases, *begin),
             # In PyTorch's GRU the reset gate acts behind the matrix.
             {"hidden_size": self.cells.hidden_size, **({"linear_before_reset": 1} if self.kind == "GRU" else {})},
             dtype=sequence.dtype,

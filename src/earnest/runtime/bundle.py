@@ -22,9 +22,10 @@ from earnest.errors import BundleError
 from earnest.files import sha256_file
 from earnest.runtime.activity import is_activity
 from earnest.runtime.combine import Rule
+from earnest.runtime.frames import is_frames
 from earnest.runtime.spotting import is_spotting
 
-FORMAT = 3  # 1 knew neither `kind`, `segments` nor `combine`; 2 knew neither `spotting` nor `activity`
+FORMAT = 4  # 1 knew neither `kind`, `segments` nor `combine`; 2 neither `spotting` nor `activity`; 3 no `frames`
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
 Segments = Literal["whole", "crop-pad", "cut-all", "join-by-speaker"]
@@ -42,7 +43,8 @@ class Bundle:
     Attributes
     ----------
     directory : where the files lie.
-    name, task, shape : what the model is called, its task, and the shape of its output (`clip`: one row per clip).
+    name, task, shape : what the model is called, its task, and the shape of its output (`clip`: one row per clip;
+        `frames`: one row per frame, and a state that goes on to the next piece of a stream).
     labels : the names of the outputs, in their order.
     sample_rate : samples per second (Hz) of the audio that the model takes.
     window_samples, hop_samples : length of one model input, and the distance between the starts of two, in samples.
@@ -59,6 +61,7 @@ class Bundle:
     spotting : for keywords, how the scores of a stream's windows become events (`earnest.runtime.spotting`), and what
         was measured with these numbers; None: every window is reported by itself.
     activity : likewise for stretches of time in which a sound is there (`earnest.runtime.activity`).
+    frames : of a model of the shape `frames`, where its answers lie in time (`earnest.runtime.frames`).
     frontend : the numbers of the front end inside the model, for the reader.
     recipe_hash, data_hash : SHA-256 of the recipe and of the clip table that the model was trained from.
     scores : model file → its score with interval, primary metric, protocol, number of clips.
@@ -83,6 +86,7 @@ class Bundle:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     spotting: Mapping[str, Any] | None = None
     activity: Mapping[str, Any] | None = None
+    frames: Mapping[str, Any] | None = None
     frontend: Mapping[str, Any] = field(default_factory=dict)
     recipe_hash: str = ""
     data_hash: str = ""
@@ -215,6 +219,7 @@ _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (lambda value: isinstance(value, str), "text"),
     "task": (lambda value: isinstance(value, str), "text"),
     "shape": (lambda value: isinstance(value, str), "text"),
+    "frames": (is_frames, "step_samples up to reach_samples, and first_samples"),
     "kind": (lambda value: value in ("classes", "tags", "values"), "'classes', 'tags' or 'values'"),
     "segments": (lambda value: value in get_args(Segments), f"one of {', '.join(get_args(Segments))}"),
     "combine": (lambda value: value in get_args(Rule), f"one of {', '.join(get_args(Rule))}"),
@@ -247,6 +252,8 @@ def _build(manifest: Path, values: Mapping[str, Any]) -> Bundle:
         fields[key] = tuple(value) if isinstance(value, list) else value
     if MODEL not in fields["files"]:
         raise BundleError(f"{manifest} lists no {MODEL}.", _AGAIN)
+    if (fields.get("shape") == "frames") != ("frames" in fields):
+        raise BundleError(f"{manifest}: the shape 'frames' and the key 'frames' belong together.", _AGAIN)
     return Bundle(directory=manifest.parent, **fields)
 
 

@@ -1,6 +1,7 @@
 """The model of a bundle, ready to run, whatever kind of file it is: one window of audio in, one score per label out.
 
     samples (samples,) ─ fit ─► one window or a short clip ─ engine ─► scores (labels,)
+    samples (samples,), state ─ engine ─► scores (frames, labels), state    of models that answer for frames
 
 Predictor and streamer both go through `Graph.scores`, one window at a time, so that a recording and a stream of it
 give the same bits. Running several windows as one batch was measured to gain nothing on one thread (0.56 ms per window
@@ -9,12 +10,14 @@ for ds_cnn alone and in batches of 8) and would change the last bits.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import BundleError
 from earnest.runtime.bundle import MODEL, Bundle
-from earnest.runtime.engines import open_engine
+from earnest.runtime.engines import onnx, open_engine
 
 
 class Graph:
@@ -22,7 +25,7 @@ class Graph:
 
     Parameters
     ----------
-    bundle : a checked bundle of the shape `clip`.
+    bundle : a checked bundle of the shape `clip` or `frames`.
     threads : threads inside one operator, at least 1.
     model : which of the bundle's model files to run.
 
@@ -33,11 +36,14 @@ class Graph:
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1, model: str = MODEL) -> None:
-        if bundle.shape != "clip":
+        if bundle.shape not in ("clip", "frames"):
             raise BundleError(
-                f"{bundle.directory} holds a model of the shape {bundle.shape!r}; predictions here need 'clip'.",
+                f"{bundle.directory} holds a model of the shape {bundle.shape!r}; predictions here need 'clip' or "
+                "'frames'.",
                 "Use an Earnest version that runs this shape.",
             )
+        if bundle.shape == "frames" and model != MODEL:
+            raise BundleError(f"a model that answers for frames runs as {MODEL} only, not as {model}.", "Leave it out.")
         if threads < 1:
             raise BundleError(f"threads must be at least 1, got {threads}.", "Leave it out to use one thread.")
         self.bundle = bundle
@@ -51,6 +57,17 @@ class Graph:
         BundleError : the model fails on this input.
         """
         return self._engine.scores(fit(samples, self.bundle))
+
+    def frames(
+        self, samples: npt.NDArray[np.float32], state: npt.NDArray[np.float32] | None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Scores (frames, labels) of the next piece of a stream, and the state behind it; None at its beginning.
+
+        Raises
+        ------
+        BundleError : the model fails on this input.
+        """
+        return cast("onnx.Engine", self._engine).frames(np.ascontiguousarray(samples, dtype=np.float32), state)
 
 
 def fit(samples: npt.NDArray[np.float32], bundle: Bundle) -> npt.NDArray[np.float32]:

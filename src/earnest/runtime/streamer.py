@@ -3,6 +3,9 @@
 Windows lie where they lie in a whole recording: at 0, hop, 2 hop, ... as soon as each is complete, and at `flush` one
 last window aligned with the end. How the audio is cut into chunks does not matter, to the last bit.
 
+A model that answers for frames gets each sample once, in pieces of a hop and what its first frame needs of the piece
+before; each frame is then a window of its own, and the model's state goes on from piece to piece, over gaps too.
+
 A bundle with `spotting` reports keywords: one event for each time that a word is said (`earnest.runtime.spotting`); one
 with `activity` reports each stretch in which a sound is there, when it is over (`earnest.runtime.activity`).
 """
@@ -20,6 +23,7 @@ import numpy.typing as npt
 from earnest.errors import BundleError
 from earnest.runtime.activity import Activity, Detector, Stretch
 from earnest.runtime.bundle import MODEL, Bundle
+from earnest.runtime.frames import Frames
 from earnest.runtime.graph import Graph
 from earnest.runtime.predictor import as_audio
 from earnest.runtime.spotting import Spotter, Spotting
@@ -99,6 +103,10 @@ class Streamer:
         if threshold is not None and self.bundle.kind == "values":
             raise BundleError(f"{self.bundle.directory} gives values, which have no threshold.", "Leave it out.")
         self._graph = Graph(self.bundle, threads, model)
+        self._window, self._hop = self.bundle.window_samples, self.bundle.hop_samples
+        self._frames = Frames.of(self.bundle.frames) if self.bundle.frames else None
+        if self._frames:
+            self._window, self._hop = self._frames.piece(self._hop)
         self._thresholds = [
             self.bundle.threshold(label) if threshold is None else threshold for label in self.bundle.labels
         ]
@@ -107,23 +115,25 @@ class Streamer:
             spotting = Spotting.of(self.bundle.spotting, self.bundle.labels)
             spotting = spotting if threshold is None else replace(spotting, threshold=threshold)
             labels, rate = self.bundle.labels, self.bundle.sample_rate
-            self._spotter = Spotter(spotting, labels, rate, self.bundle.hop_samples)
+            self._spotter = Spotter(spotting, labels, rate, self._hop)
         self._detector: Detector | None = None
         if self.bundle.activity is not None:
             activity = Activity.of(self.bundle.activity, self.bundle.labels)
             if threshold is not None:
                 activity = replace(activity, onset=threshold, offset=min(activity.offset, threshold))
-            window, hop = self.bundle.window_samples, self.bundle.hop_samples
+            step = self._frames.step_samples if self._frames else None  # a frame is a window of its own
+            window, hop = step or self._window, step or self._hop
             self._detected = self.bundle.labels.index(activity.label)
             self._detector = Detector(activity, self.bundle.sample_rate, window, hop)
         # A ring of one window: sample number i of the stream lies at i modulo the window.
-        self._ring = np.zeros(self.bundle.window_samples, dtype=np.float32)
+        self._ring = np.zeros(self._window, dtype=np.float32)
         self.reset()
 
     def reset(self) -> None:
         """Forget the audio so far; the next sample is the first of a new stream."""
         self._fed = 0  # samples of the stream so far
-        self._next_end = self.bundle.window_samples  # where the next window will be complete
+        self._state: npt.NDArray[np.float32] | None = None  # of a model that answers for frames
+        self._next_end = self._window  # where the next window will be complete
         self._last_end = 0  # where the last window that was run ended
         for decoder in (self._spotter, self._detector):
             if decoder:
@@ -158,7 +168,7 @@ class Streamer:
 
         Windows that still hold audio are run; those within the gap are left out.
         """
-        window, hop = self.bundle.window_samples, self.bundle.hop_samples
+        window, hop = self._window, self._hop
         events = self.feed(np.zeros(min(samples, window), dtype=np.float32))
         if samples > window:  # the ring holds silence alone
             self._fed += samples - window
@@ -184,8 +194,8 @@ class Streamer:
             self._store(chunk[:room])
             chunk = chunk[room:]
             if self._fed == self._next_end:
-                self._next_end += self.bundle.hop_samples
-                found.append(self._run(self.bundle.window_samples))
+                self._next_end += self._hop
+                found += self._run(self._window)
         return found
 
     def last_window(self) -> list[Window]:
@@ -195,8 +205,11 @@ class Streamer:
         return found
 
     def _rest(self) -> list[Window]:
-        """The window that ends with the stream, if none has ended there."""
-        return [self._run(min(self._fed, self.bundle.window_samples))] if self._fed > self._last_end else []
+        """The window that ends with the stream, if none has ended there; of frames, those that are complete."""
+        if self._frames:
+            rest = self._fed - (self._next_end - self._window)
+            return self._run(rest) if rest >= self._frames.reach_samples else []
+        return self._run(min(self._fed, self._window)) if self._fed > self._last_end else []
 
     def _store(self, piece: npt.NDArray[np.float32]) -> None:
         """Write a piece behind what is there; of a piece longer than the ring only the end will ever be needed."""
@@ -208,13 +221,19 @@ class Streamer:
         self._ring[: tail.size - first] = tail[first:]
         self._fed += piece.size
 
-    def _run(self, length: int) -> Window:
+    def _run(self, length: int) -> list[Window]:
         """Run the model on the last `length` samples of the stream."""
         size = self._ring.size
         at = (self._fed - length) % size
-        window = np.concatenate((self._ring[at:], self._ring[:at])) if length == size else self._ring[:length].copy()
-        self._last_end = self._fed
-        return Window(self._fed - length, self._fed, self._graph.scores(window))
+        window = np.concatenate((self._ring[at:], self._ring[:at]))[:length]
+        self._last_end, start = self._fed, self._fed - length
+        if self._frames is None:
+            return [Window(start, self._fed, self._graph.scores(window))]
+        rows, self._state = self._graph.frames(window, self._state)
+        step = self._frames.step_samples
+        moments = [start + self._frames.moment(number) for number in range(len(rows))]
+        begins = [(moment - step // 2, row) for moment, row in zip(moments, rows, strict=True) if moment >= 0]
+        return [Window(begin, begin + step, row) for begin, row in begins]
 
     def _events(self, window: Window) -> list[Event]:
         """What is said of a window: a stretch that is over, a keyword, the best class, what reaches its threshold."""

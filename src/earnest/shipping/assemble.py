@@ -18,6 +18,7 @@ from earnest.recipe import Recipe
 from earnest.reporting.wording import score_text
 from earnest.runtime.activity import odd_windows
 from earnest.shipping.bundle import write_bundle
+from earnest.shipping.frames import frames_of
 from earnest.table import Table
 from earnest.training.inputs import Inputs
 
@@ -91,6 +92,8 @@ def assemble_bundle(
         name=recipe.name,
         task=recipe.task.name,
         kind=scores.get("kind", "classes"),
+        shape=tasks.find(recipe.task).shape,
+        frames=describe_frames(recipe),
         labels=scores["labels"],
         sample_rate=recipe.sample_rate,
         window_samples=inputs.window,
@@ -160,9 +163,18 @@ def describe_activity(recipe: Recipe, scores: Mapping[str, Any], inputs: Inputs)
     if detecting is None or found is None:
         return None
     numbers = {key: getattr(detecting, key) for key in ("label", "min_on_s", "min_off_s")}
-    median = odd_windows(detecting.median_s, recipe.sample_rate, inputs.hop)
+    frames = describe_frames(recipe)
+    median = odd_windows(detecting.median_s, recipe.sample_rate, frames["step_samples"] if frames else inputs.hop)
     measured = {key: found[key] for key in ("onset", "offset", "validation", "test")}
     return {**numbers, "median": median, **measured}
+
+
+def describe_frames(recipe: Recipe) -> dict[str, int] | None:
+    """Where the answers of a model that answers for frames lie in time."""
+    task = tasks.find(recipe.task)
+    if task.shape != "frames":
+        return None
+    return frames_of(frontends.build(recipe.frontend, recipe.sample_rate), task.delay_s).as_dict()
 
 
 def describe_frontend(recipe: Recipe) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Facts(TypedDict):
     task, shape, kind : the task's name, the shape of the model's output, and what a row of it says; default
         `classification`, `clip` and `classes`.
     thresholds : label → smallest score of an event in a stream; default none.
+    frames : of a model of the shape `frames`, where its answers lie in time.
     spotting, activity : for keywords, and for stretches of time: the decoder's numbers and what was measured with them;
         left out where None.
     """
@@ -63,6 +64,7 @@ class Facts(TypedDict):
     thresholds: NotRequired[Mapping[str, float]]
     spotting: NotRequired[Mapping[str, Any] | None]
     activity: NotRequired[Mapping[str, Any] | None]
+    frames: NotRequired[Mapping[str, int] | None]
     segments: NotRequired[Segments]
     combine: NotRequired[Rule]
 
@@ -145,11 +147,11 @@ def _manifest(facts: Facts) -> dict[str, Any]:
     given["labels"] = list(given["labels"])
     given["scores"] = {file: dict(score) for file, score in given["scores"].items()}
     given["licences"] = [dict(licence) for licence in given["licences"]]
-    decoders = [key for key in ("spotting", "activity") if given.get(key) is not None]
-    order = tuple(key for key in Facts.__annotations__ if key not in ("spotting", "activity") or key in decoders)
+    newer = [key for key in ("spotting", "activity", "frames") if given.get(key) is not None]
+    order = tuple(key for key in Facts.__annotations__ if key not in ("spotting", "activity", "frames") or key in newer)
     as_before = (given["kind"], given["segments"], given["combine"]) == ("classes", "whole", "mean")
     # Readers of an older format read rightly what needs no newer one, and would get the others wrong.
-    version = FORMAT if decoders else 1 if as_before else 2
+    version = FORMAT if "frames" in newer else 3 if newer else 1 if as_before else 2
     return {"format": version, "earnest": earnest.__version__, **{key: given[key] for key in order}}
 
 

@@ -109,7 +109,7 @@ def export_onnx(
     """
     weights = weights_of(module)
     model = _traced(module, weights, Ends.of_audio(example_samples, dynamic_samples), traces)
-    _fill(model, weights)
+    fill(model, weights)
     metadata = {"earnest": earnest.__version__}
     if labels:
         metadata["labels"] = json.dumps(list(labels), ensure_ascii=False)
@@ -133,8 +133,8 @@ def export_part(module: nn.Module, path: Path, ends: Ends) -> None:
     StorageError : the disk is full or the place cannot be written.
     """
     weights = weights_of(module)
-    model = _trace(module, weights, ends)
-    _fill(model, weights)
+    model = trace(module, weights, ends)
+    fill(model, weights)
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
 
@@ -147,20 +147,20 @@ def weights_of(module: nn.Module) -> dict[str, torch.Tensor]:
 def _traced(module: nn.Module, weights: Mapping[str, torch.Tensor], ends: Ends, traces: Path | None) -> onnx.ModelProto:
     """The module's graph, its weights being inputs: read from the folder of traces, or traced and left there."""
     if traces is None:
-        return _trace(module, weights, ends)
+        return trace(module, weights, ends)
     form = [[name, list(value.shape), str(value.dtype)] for name, value in weights.items()]
     sizes = [[name, list(value.shape)] for name, value in ends.examples.items()]
     key = hashlib.sha256(json.dumps([form, sizes, [list(axes) for axes in ends.free]]).encode()).hexdigest()
     kept = traces / f"{key[:16]}.onnx"
     if not kept.is_file():
         traces.mkdir(parents=True, exist_ok=True)
-        model = _trace(module, weights, ends)
+        model = trace(module, weights, ends)
         with atomic_path(kept) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
     return onnx.load(kept)
 
 
-def _trace(module: nn.Module, weights: Mapping[str, torch.Tensor], ends: Ends) -> onnx.ModelProto:
+def trace(module: nn.Module, weights: Mapping[str, torch.Tensor], ends: Ends) -> onnx.ModelProto:
     """Trace and convert; constants are folded and dead ends removed by the exporter's optimiser."""
     program = _export(module, ends)
     graph = program.model.graph
@@ -175,7 +175,7 @@ def _trace(module: nn.Module, weights: Mapping[str, torch.Tensor], ends: Ends) -
     return model
 
 
-def _fill(model: onnx.ModelProto, weights: Mapping[str, torch.Tensor]) -> None:
+def fill(model: onnx.ModelProto, weights: Mapping[str, torch.Tensor]) -> None:
     """Put the weights in the places of the inputs that are called like them."""
     graph = model.graph
     used = {name for node in graph.node for name in node.input}

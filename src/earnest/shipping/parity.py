@@ -17,6 +17,7 @@ import numpy.typing as npt
 from earnest.errors import BundleError
 from earnest.runtime.bundle import TAG_THRESHOLD, Bundle, Kind
 from earnest.runtime.combine import Rule
+from earnest.runtime.frames import Frames
 from earnest.runtime.predictor import Predictor
 
 LIMIT = 1e-4
@@ -71,6 +72,7 @@ def check_parity(
     *,
     kind: Kind = "classes",
     combine: Rule = "mean",
+    frames: Frames | None = None,
     threads: int = 1,
 ) -> Parity:
     """Run the exported file over every clip and compare with the scored probabilities.
@@ -83,6 +85,7 @@ def check_parity(
     inputs : the windows that the scored model was given.
     kind, combine : what a row of scores says, and how those of a clip's windows became one, as in
         `earnest.runtime.Bundle`.
+    frames : of a model that answers for frames, where they lie; a clip is answered by the one in its middle.
     threads : threads for the exported file.
 
     Raises
@@ -102,6 +105,8 @@ def check_parity(
         min_samples=inputs.smallest,
         kind=kind,
         combine=combine,
+        shape="frames" if frames else "clip",
+        frames=frames.as_dict() if frames else None,
         files={path.name: {}},
     )
     predictor = Predictor(bundle, threads, model=path.name)

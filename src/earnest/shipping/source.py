@@ -83,6 +83,10 @@ class Source:
         BundleError : the front end cannot be exported.
         CheckpointError : the weights are not there, or damaged.
         """
+        if task.shape == "frames":
+            raise BundleError(
+                f"the model {recipe.model.name} answers for frames and keeps a state, and ships as model.onnx only."
+            )
         frontend = frontends.build(recipe.frontend, recipe.sample_rate)
         if not frontend.exportable:
             raise BundleError(f"the front end {recipe.frontend.name} cannot be part of an exported model.")

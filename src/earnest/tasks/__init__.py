@@ -98,7 +98,8 @@ class Task:
     ----------
     name : the file name.
     target : the table's column that holds the target, unless a recipe names another.
-    shape : what a model must give: one row of outputs per clip, per frame, an embedding, or tokens.
+    shape : what a model must give: one row of outputs per clip, per frame, an embedding, or tokens. Of `frames` a clip
+        is scored by the frame that speaks for its middle.
     primary : the metric a run is known by; the recipe may choose another of `metrics`.
     metrics : name → function (targets, probabilities) → value, of those that have one number.
     labels : (table, column) → the sorted names of the outputs.
@@ -123,6 +124,9 @@ class Task:
     notes : table → what a reader of the score should know about the data.
     compose : (table, column, recipe, folder of corpora or None) → the table with the classes and rows that the task
         makes, before anything is decoded; None: the table is taken as it is.
+    by_frame : (table, column, labels, moments of the frames in seconds from a clip's begin) → targets (clips, frames,
+        outputs) float32 that the frames are trained on, for the shape `frames`.
+    delay_s : how much later than its moment a frame is answered for, for the shape `frames`.
     listening, detecting : how streams are decoded, for tasks whose events are scored in streams too: words, or
         stretches of time.
     """
@@ -152,6 +156,8 @@ class Task:
     details: Details | None = None
     notes: Callable[[Table], list[str]] | None = None
     compose: Callable[[Table, str, Recipe, Path | None], Table] | None = None
+    by_frame: Callable[[Table, str, list[str], np.ndarray], np.ndarray] | None = None
+    delay_s: float = 0.0
     listening: Listening | None = None
     detecting: Detecting | None = None
 
@@ -185,8 +191,17 @@ def check(task: Task, recipe: Recipe) -> None:
 
     Raises
     ------
-    RecipeError : an unknown primary metric; a model that only tells classes apart; smoothing of what are no labels.
+    RecipeError : an unknown primary metric; a model that only tells classes apart, or gives another shape than the task
+        wants; smoothing of what are no labels.
     """
+    shape = models.shape_of(recipe.model.name)
+    if shape != task.shape:
+        raise RecipeError(
+            f"the model {recipe.model.name} answers by {shape}, and the task {task.name} wants it by {task.shape}.",
+            "Frames are for task={name: detection, shape: frames}." if shape == "frames" else "Example: model=vad_gru",
+        )
+    if shape == "frames" and recipe.training.members > 1:
+        raise RecipeError("a model that answers for frames is trained alone.", "Set training.members=1.")
     if recipe.primary and recipe.primary not in task.metrics:
         raise RecipeError(f"primary: unknown metric {recipe.primary!r}.", did_you_mean(recipe.primary, task.metrics))
     if task.kind != "classes" and models.is_estimator(recipe.model.name):

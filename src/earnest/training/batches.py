@@ -42,6 +42,8 @@ class Examples(Dataset[Example]):
     inputs, augmentation : the recipe's rules.
     seed, epoch : where the random streams start; the loop advances `epoch`.
     stored : features of the clips as they are, where they are kept on disk; otherwise they are computed when asked for.
+    by_frame : targets of the clips' frames (clips, frames, outputs) float32, which are trained on in the place of the
+        clips' own where there are any.
     """
 
     waveforms: Waveforms
@@ -52,6 +54,7 @@ class Examples(Dataset[Example]):
     seed: int
     epoch: int = 0
     stored: Windows | None = None
+    by_frame: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         self._kept: dict[int, Features] = {}
@@ -61,10 +64,11 @@ class Examples(Dataset[Example]):
         """One batch: features (frames, bands) and target of each row."""
         streams = [rng_for(self.seed, self.epoch, row) for row in rows]
         features = self._features(rows, streams)
+        targets = self.targets if self.by_frame is None else self.by_frame
         return [
             (
                 self.frontend.vary(clip, partial(self.augmentation.features, rng=rng)),
-                torch.from_numpy(self.targets[row]),
+                torch.from_numpy(targets[row]),
             )
             for row, clip, rng in zip(rows, features, streams, strict=True)
         ]

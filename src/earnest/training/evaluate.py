@@ -21,6 +21,7 @@ class Evaluator:
     ----------
     windows : where features come from.
     rows : the rows that may be asked for.
+    frame : of a network that answers for frames, (batch, frames, outputs), the frame that speaks for the window.
     combine : how the answers for a clip's windows, (windows, outputs) float64, become one (outputs,); None: their mean.
     """
 
@@ -29,9 +30,11 @@ class Evaluator:
         windows: Windows,
         rows: Sequence[int] | np.ndarray,
         combine: Callable[[np.ndarray], np.ndarray] | None = None,
+        frame: int | None = None,
     ) -> None:
         self.rows = [int(row) for row in rows]
         self.combine = combine
+        self.frame = frame
         self._clips = [windows[row] for row in self.rows]
 
     @torch.no_grad()
@@ -62,6 +65,7 @@ class Evaluator:
             chosen = windows[start : start + BATCH]
             features, lengths = pad([window for _, window in chosen])
             raw = network(to_device(features, device), unless_full(features, lengths)).float()
+            raw = raw if self.frame is None else raw[:, self.frame]
             owners = torch.tensor([index for index, _ in chosen])
             both = torch.stack([probabilities(raw), raw]).double().cpu()
             if not sums:

@@ -145,7 +145,12 @@ class Loss:
         self._seen = self._left_out = 0
 
     def __call__(self, outputs: torch.Tensor, targets: torch.Tensor, epoch: int) -> torch.Tensor:
-        """The mean loss of a training batch, outputs and targets (batch, …), in an epoch counted from 1."""
+        """The mean loss of a training batch, outputs and targets (batch, …), in an epoch counted from 1.
+
+        Frames count as clips do, from (batch, frames, classes) on.
+        """
+        if outputs.dim() == 3:
+            outputs, targets = outputs.flatten(0, 1), targets.flatten(0, 1)
         if self.costs is None:
             return self.task.loss(outputs, targets, self.smoothing)
         losses = self.of_clips(outputs, smooth(targets, self.smoothing))

@@ -11,9 +11,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from earnest.errors import BundleError
 from earnest.runtime.bundle import Bundle
+from earnest.runtime.frames import Frames
 
 INPUT = "audio"
 OUTPUT = "scores"
+STATE, NEXT_STATE = "state", "next_state"
 
 # What onnxruntime raises for a file it cannot load or run; its exceptions have no common base of their own.
 FAILURES = (
@@ -44,31 +46,55 @@ class Engine:
 
     def __init__(self, bundle: Bundle, model: str, threads: int) -> None:
         self._path = bundle.path(model)
+        self._frames = Frames.of(bundle.frames) if bundle.frames else None
         self.session = open_session(self._path, threads)
         self._check_ends(len(bundle.labels))
 
     def scores(self, audio: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores (labels,) of one window of audio (samples,)."""
-        try:
-            (scores,) = self.session.run([OUTPUT], {INPUT: audio[None]})
-        except FAILURES as problem:
-            raise BundleError(
-                f"{self._path} failed on {audio.size:,} samples: {first_line(problem)}", "Make the bundle again."
-            ) from problem
+        """Scores (labels,) of one window of audio (samples,); of a model that answers for frames, its middle one's."""
+        if self._frames:
+            scores, _ = self.frames(audio, None)
+            middle: npt.NDArray[np.float32] = scores[self._frames.middle(audio.size)]
+            return middle
+        (scores,) = self._run([OUTPUT], {INPUT: audio[None]})
         row: npt.NDArray[np.float32] = scores[0]
         return row
+
+    def frames(
+        self, audio: npt.NDArray[np.float32], state: npt.NDArray[np.float32] | None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Scores (frames, labels) of the next piece of a stream (samples,), and the state (1, size) behind it.
+
+        The state is what the piece before gave; None at the beginning.
+        """
+        if state is None:
+            state = np.zeros((1, self.session.get_inputs()[1].shape[1]), np.float32)
+        scores, after = self._run([OUTPUT, NEXT_STATE], {INPUT: audio[None], STATE: state})
+        return scores[0], after
+
+    def _run(self, outputs: list[str], inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+        try:
+            found: list[npt.NDArray[np.float32]] = self.session.run(outputs, inputs)
+        except FAILURES as problem:
+            raise BundleError(
+                f"{self._path} failed on {inputs[INPUT].size:,} samples: {first_line(problem)}",
+                "Make the bundle again.",
+            ) from problem
+        return found
 
     def _check_ends(self, labels: int) -> None:
         """The graph's input and output are those of a bundle, with one score per label."""
         inputs = [node.name for node in self.session.get_inputs()]
         outputs = {node.name: node.shape for node in self.session.get_outputs()}
-        if inputs != [INPUT] or OUTPUT not in outputs:
+        taken, given = ([INPUT, STATE], {OUTPUT, NEXT_STATE}) if self._frames else ([INPUT], {OUTPUT})
+        if inputs != taken or not given <= outputs.keys():
             raise BundleError(
-                f"{self._path} maps {inputs} to {sorted(outputs)}, and a bundle's model maps {INPUT!r} to {OUTPUT!r}.",
+                f"{self._path} maps {inputs} to {sorted(outputs)}, and such a bundle's model maps {taken} to "
+                f"{sorted(given)}.",
                 "Make the bundle again with `earnest export`.",
             )
         shape = outputs[OUTPUT]
-        if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != labels):
+        if len(shape) != (3 if self._frames else 2) or (isinstance(shape[-1], int) and shape[-1] != labels):
             raise BundleError(
                 f"{self._path} gives scores of shape {shape}, and the bundle names {labels} labels.",
                 "Make the bundle again with `earnest export`.",
