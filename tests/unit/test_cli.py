@@ -102,8 +102,9 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def test_every_verb_of_the_design_is_there() -> None:
-    expected = "audit compare corpora demo doctor ensemble export fetch listen predict report run score show table wakeword zoo"
-    assert expected.split() == VERBS
+    making = "audit corpora demo ensemble fetch run wakeword"
+    using = "compare doctor export listen predict report score show table zoo"
+    assert sorted(f"{making} {using}".split()) == VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)
