@@ -55,7 +55,9 @@ def is_frames(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     numbers = [value.get(key) for key in ("step_samples", "reach_samples", "first_samples")]
-    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+    step, reach, first = (
+        number if isinstance(number, int) and not isinstance(number, bool) else None for number in numbers
+    )
+    if step is None or reach is None or first is None:
         return False
-    step, reach, first = numbers
-    return bool(1 <= step <= reach <= 384_000 and abs(first) <= 384_000)
+    return 1 <= step <= reach <= 384_000 and abs(first) <= 384_000

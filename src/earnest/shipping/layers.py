@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from earnest.errors import BundleError
@@ -52,7 +54,7 @@ def layers(path: Path, samples: int) -> list[Layer]:
 
     Parameters
     ----------
-    path : an ONNX file that takes `audio` (batch, samples).
+    path : an ONNX file that takes `audio` (batch, samples), and maybe a state.
     samples : the length of a window.
 
     Raises
@@ -69,6 +71,8 @@ def layers(path: Path, samples: int) -> list[Layer]:
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     values = (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
     shapes = {value.name: _sizes(value) for value in values}
+    if any(0 in shapes.get(node.output[0], (0,)) for node in inferred.graph.node):
+        shapes |= _measured(model)
     widths = {value.name: _width(value.type.tensor_type.elem_type) for value in values}
     weights = {tensor.name: tuple(tensor.dims) for tensor in inferred.graph.initializer}
     passed = _passed_on(inferred.graph, weights)
@@ -107,6 +111,24 @@ def told(bundle: Bundle, file: str) -> list[dict[str, Any]]:
     noise = json.loads(bundle.path(noted).read_text(encoding="utf-8")) if noted in bundle.files else {}
     found = layers(bundle.path(file), bundle.window_samples)
     return [{**vars(layer), "noise_db": noise.get(layer.output)} for layer in found]
+
+
+def _measured(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """The sizes of all values, seen while the model runs once on silence: for those that no rule derives."""
+    model.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for node in model.graph.node for name in node.output if name
+    )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feeds = {value.name: np.zeros([size or 1 for size in _sizes(value)], _type(value)) for value in model.graph.input}
+    names = [value.name for value in session.get_outputs()]
+    return {name: np.shape(value) for name, value in zip(names, session.run(names, feeds), strict=True)}
+
+
+def _type(value: onnx.ValueInfoProto) -> np.dtype[Any]:
+    return onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
 
 
 def _passed_on(graph: onnx.GraphProto, weights: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
