@@ -31,6 +31,7 @@ from earnest.runtime import Bundle, Predictor, Streamer
 from earnest.runtime.bundle import MODEL, Kind
 from earnest.runtime.combine import combine
 from earnest.runtime.engines import models_of, weights_beside
+from earnest.runtime.frames import Frames
 from earnest.scoring import paired
 from earnest.shipping import layers
 from earnest.shipping.bundle import write_scores
@@ -145,10 +146,14 @@ def inside(bundle: Bundle) -> list[dict[str, Any]]:
 def streamed(bundle: Bundle) -> Answer:
     """The streamer as something that answers for a whole clip, which it is fed in pieces of 100 ms."""
     streamer, chunk = Streamer(bundle), max(1, round(CHUNK_S * bundle.sample_rate))
+    frames = Frames.of(bundle.frames) if bundle.frames else None
 
     def answer(samples: np.ndarray) -> np.ndarray:
         windows = [w for at in range(0, len(samples), chunk) for w in streamer.windows(samples[at : at + chunk])]
         windows += streamer.last_window()
+        if frames:  # a clip is answered by the frame in its middle
+            begin = frames.moment(frames.middle(len(samples))) - frames.step_samples // 2
+            windows = [window for window in windows if window.start == begin]
         rows = np.stack([window.scores for window in windows]).astype(np.float64)
         return combine(rows, bundle.combine, exclusive=bundle.kind == "classes")
 

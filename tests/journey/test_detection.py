@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest import journey, recipe
+from earnest import deployment, journey, recipe, shipped
 from earnest.audio import load
-from earnest.errors import DataError, RecipeError
-from earnest.runtime import Streamer
+from earnest.errors import BundleError, DataError, RecipeError
+from earnest.runtime import Predictor, Streamer
 from earnest.table import Table
 
 RATE = 8_000
@@ -137,7 +137,7 @@ IN_ONE_PASS += ["training={epochs: 8, batch_size: 8, learning_rate: 1.0e-2}"]
 @pytest.fixture(scope="module")
 def frames_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch = pytest.MonkeyPatch()
-    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("XDG_CACHE_HOME", str(data / "cache"))
     patch.setenv("EARNEST_DATA", str(data))
     out = tmp_path_factory.mktemp("run")
     try:
@@ -176,6 +176,21 @@ def test_its_stream_in_any_pieces_is_the_whole_recording(frames_run: Path, data:
         pytest.approx((1.0, 2.0), abs=0.2),
         pytest.approx((3.5, 4.5), abs=0.2),
     ]
+
+
+def test_every_way_to_use_it_gives_the_same(frames_run: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+    monkeypatch.setenv("EARNEST_DATA", str(data))
+    found = shipped.score(frames_run / "bundle", frames_run)
+    assert [one.file for one in found] == ["model.onnx", "streamed"]
+    assert all(one.largest_difference < 1e-4 for one in found)
+    sound = load(data / "meetings/m0.wav", RATE).samples
+    frames = Streamer(frames_run / "bundle").windows(sound)
+    mean = np.mean([window.scores for window in frames], axis=0)
+    said = Predictor(frames_run / "bundle").probabilities(sound)
+    assert said == pytest.approx(mean, abs=0.02), "but for the first and the last frames"
+    with pytest.raises(BundleError, match=r"model\.onnx only"):
+        deployment.export(frames_run, ["int8"], out=frames_run / "other")
 
 
 def test_its_state_survives_a_gap(frames_run: Path, data: Path) -> None:

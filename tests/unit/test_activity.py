@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import soundfile
 from tiny_bundle import RATE, make_bundle
@@ -17,8 +18,12 @@ from earnest.errors import BundleError, DataError
 from earnest.formats import rttm
 from earnest.runtime import Bundle, Event, Streamer
 from earnest.runtime.activity import Activity, Detector, Stretch, is_activity, odd_windows
+from earnest.runtime.frames import Frames, is_frames
 from earnest.scoring.detection import edge_errors, frame_rates, frames_of, joined
-from earnest.tasks.detection import stretches
+from earnest.table import Table
+from earnest.tasks import ONLY, STREAM
+from earnest.tasks._scenes import Scene, chords
+from earnest.tasks.detection import by_frame, stretches
 
 # The decoder: windows of 20 samples every 10, at 1000 Hz; the middle of the first one is at 10.
 
@@ -205,6 +210,80 @@ def test_noise_lies_so_far_below_the_speech() -> None:
     assert np.sqrt(np.mean(alone**2)) == pytest.approx(0.1, rel=0.05)
     again, _ = mix([sound], noise, plan, FAST, np.random.default_rng(4))
     assert np.array_equal(again, samples)
+
+
+def test_further_talkers_and_rooms() -> None:
+    sound, _ = words(0.2, 0.5)
+    plan = Plan(seconds=4.0, level_db=(-20, -20), turn_db=(-6, 0))
+    alone, frames = mix([sound, sound], None, plan, FAST, np.random.default_rng(4))
+    both, more = mix([sound, sound], None, plan, FAST, np.random.default_rng(4), others=[[sound]])
+    assert (more & frames).sum() == frames.sum() < more.sum(), "speech is where anybody speaks"
+    assert not np.array_equal(both, alone)
+    late = np.zeros(800, np.float32)
+    late[[0, 799]] = 1.0, 0.5
+    wet, same = mix(
+        [sound, sound], None, plan, FAST, np.random.default_rng(4), room=lambda x: np.convolve(x, late)[: len(x)]
+    )
+    assert np.array_equal(same, frames), "echoes are no speech"
+    power = np.mean(wet.reshape(400, -1) ** 2, axis=1)
+    end = runs(frames)[0][1]
+    assert power[end + 5] > 1e-4 > np.mean(alone.reshape(400, -1)[end + 5] ** 2)
+
+
+def test_scenes_are_of_the_wanted_length_and_finite() -> None:
+    rng = np.random.default_rng(0)
+    scene, noise = Scene(FAST), rng.standard_normal(500).astype(np.float32)
+    for _ in range(30):
+        under = scene.noise(lambda: noise, lambda: noise, 4_001, rng)
+        room = scene.room(rng)
+        sound = scene.finish(under if room is None else room(under), rng)
+        assert (len(sound), sound.dtype) == (4_001, np.float32)
+        assert np.isfinite(sound).all()
+        assert np.abs(sound).max() <= 1
+    assert not scene.finish(np.zeros(100, np.float32), rng).any(), "silence stays silent"
+    assert chords(1_000, FAST, rng).any()
+    assert len(Scene(16_000).finish(np.ones(999, np.float32), rng)) == 999
+
+
+# Frames
+
+
+def test_where_frames_lie() -> None:
+    frames = Frames(step_samples=10, reach_samples=16, first_samples=8 - 20)
+    assert [frames.count(samples) for samples in (15, 16, 25, 26)] == [0, 1, 1, 2]
+    assert [frames.moment(number) for number in (0, 1, 3)] == [-12, -2, 18]
+    assert frames.middle(116) == 7, "its moment is 58"
+    assert frames.middle(16) == 0, "the last one, where none has got as far"
+    assert frames.piece(30) == (36, 30)
+    assert frames.piece(34) == (36, 30)
+    assert frames.piece(3) == (16, 10)
+    assert Frames.of(frames.as_dict()) == frames
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [[], {}, {"step_samples": 10, "reach_samples": 8, "first_samples": 0}]
+    + [{"step_samples": 10, "reach_samples": 16, "first_samples": value} for value in (0.5, True, 10**9)],
+)
+def test_frames_that_cannot_be_are_refused(wrong: object) -> None:
+    assert not is_frames(wrong)
+
+
+def test_targets_of_frames_come_from_the_events_of_whole_recordings() -> None:
+    events = ["0.5 1.0 speech", "1.5 2.0 speech"]
+    base = {"audio": "a.wav", "source": "a", "split": "test", "end_s": None}
+    rows = [
+        {"id": "whole", "start_s": 10.0, STREAM: ONLY, "events": events, **base},
+        {"id": "piece", "start_s": 10.4, STREAM: None, "events": None, **base},
+    ]
+    schema = {"events": pl.List(pl.String), STREAM: pl.String}
+    table = Table.from_frame(pl.DataFrame(rows, schema_overrides=schema), "a")
+    moments = np.array([-0.1, 0.0, 0.2, 0.65, 1.2])
+    targets = by_frame(table, "label", ["other", "speech"], moments)
+    place = table.column("id").to_list().index("piece")
+    assert targets.shape == (2, 5, 2)
+    assert targets[place, :, 1].tolist() == [0, 0, 1, 0, 1]
+    assert (targets.sum(2) == 1).all()
 
 
 # RTTM

@@ -18,6 +18,7 @@ from earnest import audio
 from earnest.errors import AudioError
 from earnest.runtime.bundle import MODEL, Bundle, Kind
 from earnest.runtime.combine import combine
+from earnest.runtime.frames import Frames
 from earnest.runtime.graph import Graph
 
 
@@ -127,7 +128,8 @@ class Predictor:
     def probabilities(self, samples: npt.NDArray[np.float32], name: str = "samples") -> npt.NDArray[np.float64]:
         """Scores (labels,) of samples (samples,) at the bundle's rate, combined over their windows in float64.
 
-        One window is in memory at a time, whatever the length of the recording.
+        One window is in memory at a time, whatever the length of the recording. A model that answers for frames hears
+        what is longer than a window once, and its frames are combined.
 
         Raises
         ------
@@ -136,11 +138,23 @@ class Predictor:
         if samples.size == 0:
             raise AudioError(name, "holds no samples.", "Give a recording with sound in it.")
         window = self.bundle.window_samples
-        starts = starts_of(samples.size, self.bundle)
-        scores = np.empty((len(starts), len(self.bundle.labels)), dtype=np.float64)
-        for row, start in enumerate(starts):
-            scores[row] = self._graph.scores(samples[start : start + window])
+        if self.bundle.frames and samples.size > window:
+            scores = self._by_frame(samples, Frames.of(self.bundle.frames))
+        else:
+            starts = starts_of(samples.size, self.bundle)
+            scores = np.empty((len(starts), len(self.bundle.labels)), dtype=np.float64)
+            for row, start in enumerate(starts):
+                scores[row] = self._graph.scores(samples[start : start + window])
         return combine(scores, self.bundle.combine, exclusive=self.bundle.kind == "classes")
+
+    def _by_frame(self, samples: npt.NDArray[np.float32], frames: Frames) -> npt.NDArray[np.float64]:
+        """Scores (frames, labels) of a recording, heard in pieces of about a window."""
+        length, hop = frames.piece(self.bundle.window_samples)
+        state, found = None, []
+        for start in range(0, samples.size - frames.reach_samples + 1, hop):
+            scores, state = self._graph.frames(samples[start : start + length], state)
+            found.append(scores.astype(np.float64))
+        return np.concatenate(found)
 
     def _prediction(self, file: str, scores: npt.NDArray[np.float64], began: float, remark: str | None) -> Prediction:
         names, kind = self.bundle.labels, self.bundle.kind
