@@ -10,6 +10,7 @@ from tiny_bundle import LABELS, RATE, make_bundle, write_graph
 
 from earnest.errors import BundleError
 from earnest.runtime import Bundle, Predictor
+from earnest.runtime.bundle import FORMAT
 
 
 @pytest.fixture
