@@ -234,7 +234,7 @@ def test_scenes_are_of_the_wanted_length_and_finite() -> None:
     rng = np.random.default_rng(0)
     scene, noise = Scene(FAST), rng.standard_normal(500).astype(np.float32)
     for _ in range(30):
-        under = scene.noise(lambda: noise, lambda: noise, 4_001, rng)
+        under = scene.noise(lambda: noise, 4_001, rng)
         room = scene.room(rng)
         sound = scene.finish(under if room is None else room(under), rng)
         assert (len(sound), sound.dtype) == (4_001, np.float32)

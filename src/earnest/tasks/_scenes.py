@@ -1,9 +1,9 @@
 """What speech is mixed with and how it sounds: noises of several kinds, rooms, and narrow bands.
 
-    recording │ two recordings │ babble │ chords ─► noise ─ another colour ─► beside the speech, over a faint hiss
+    recording │ two recordings │ chords ─► noise ─ another colour ─► beside the speech, over a faint hiss
 
-Recordings are real; babble is made of many voices of the same part, chords are made of tones, and rooms are measured
-ones or noise that dies away (`earnest.augment.waveforms.ImpulseResponse`).
+Recordings are real; chords are made of tones, and rooms are measured ones or noise that dies away
+(`earnest.augment.waveforms.ImpulseResponse`). There is no babble among the noises: it is speech, whoever speaks.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import numpy as np
 from earnest import audio
 from earnest.augment.waveforms import Equalise, ImpulseResponse, Noise, Speed
 
-PLAIN, TWO, BABBLE = 0.55, 0.75, 0.85  # shares below which noise is one recording, two, or babble; above, chords
-VOICES = 7
+PLAIN, TWO = 0.6, 0.85  # shares below which noise is one recording, or two; above, chords
 ROOMLESS, MEASURED = 0.35, 0.6  # shares below which there is no room, or a measured one; above, one of noise
 NARROW = 0.15
 HISS_DB = (20.0, 50.0)  # so far below the mixture
@@ -50,19 +49,11 @@ class Scene:
         step = ImpulseResponse(self.rooms if kind < MEASURED else None, max_decay_s=0.8)
         return lambda sound: step(sound, rng, self.sample_rate)
 
-    def noise(
-        self,
-        recording: Callable[[], np.ndarray],
-        voice: Callable[[], np.ndarray],
-        samples: int,
-        rng: np.random.Generator,
-    ) -> np.ndarray:
-        """So many samples of noise, from what draws a recording of noise and one of a voice."""
+    def noise(self, recording: Callable[[], np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
+        """So many samples of noise, from what draws a recording of it."""
         kind = rng.uniform()
         if kind < TWO:
             parts = [recording() for _ in range(1 if kind < PLAIN else 2)]
-        elif kind < BABBLE:
-            parts = [voice() for _ in range(VOICES)]
         else:
             parts = [chords(samples, self.sample_rate, rng)]
         return Equalise(9.0)(_together(parts, samples, rng), rng, self.sample_rate)

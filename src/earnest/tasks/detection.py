@@ -40,8 +40,8 @@ from earnest.tasks._scenes import TWO_TALKERS, Scene
 
 SPEECH, OTHER = "speech", "other"
 VALIDATION = 0.2  # of the speakers and noises
-MADE = 2  # counts up when mixtures of the same numbers come out differently
-TURN_DB = (-8.0, 0.0)
+MADE = 3  # counts up when mixtures of the same numbers come out differently
+TURN_DB = (-15.0, 0.0)
 UNMIXED = ("shape", "steps", "delay_s", "gap", "median_s", "min_on_s", "min_off_s")  # options that change no mixture
 Place = tuple[str, float | None, float | None]  # a file, and where a recording begins and ends in it, in seconds
 Seconds = Annotated[float, Field(ge=0, le=60)]
@@ -72,7 +72,7 @@ class Config:
     seconds: Annotated[float, Field(ge=2, le=60)] = 8.0
     shape: Literal["clip", "frames"] = "clip"
     steps: Annotated[float, Field(gt=0, le=100)] = 4.0
-    delay_s: Annotated[float, Field(ge=0, le=1)] = 0.06
+    delay_s: Annotated[float, Field(ge=0, le=1)] = 0.1
     snr_db: tuple[float, float] = (0.0, 30.0)
     gap: Annotated[float, Field(ge=0, le=1)] = 0.15
     median_s: Seconds = 0.1
@@ -283,7 +283,7 @@ class Mixer:
         noise = None
         if kind <= 1 - plan.alone:
             length = round(config.seconds * scene.sample_rate)
-            noise = scene.noise(lambda: self._any(self.sounds, rng), lambda: self._any(self.voices, rng), length, rng)
+            noise = scene.noise(lambda: self._any(self.sounds, rng), length, rng)
         first, others = (talkers[0], talkers[1:]) if talkers else ([], [])
         room = scene.room(rng)
         samples, active = mix(first, noise, plan, scene.sample_rate, rng, others=others, room=room)
