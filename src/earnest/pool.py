@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from earnest.recipe import Recipe, Start
 from earnest.training.origins import Origin
-from earnest.units import Unit, end_with_parent, read_log, run_unit
+from earnest.units import Unit, end_with_parent, read_log
+from earnest.work import run_unit
 
 
 class Progress(Protocol):

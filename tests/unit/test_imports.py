@@ -34,6 +34,8 @@ ORDER = (
         "preparation",
         "provenance",
         "units",
+        "fitting",
+        "work",
         "results",
         "comparison",
         "segments",
@@ -53,7 +55,7 @@ ORDER = (
 RUNTIME_MAY_IMPORT = {"errors", "files", "audio", "_decoding", "runtime"}
 TORCH_ROOMS = {"augment", "frontends", "models", "tasks", "training", "shipping"}
 # Which device, which threads, whose features; never at the import of `earnest`.
-TORCH_ROOMS |= {"journey", "pool", "units", "provenance", "insight"}
+TORCH_ROOMS |= {"journey", "pool", "units", "fitting", "work", "provenance", "insight"}
 FILES = sorted(HOUSE.rglob("*.py"))
 
 
