@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -178,3 +179,12 @@ def _sha256(file: Path) -> str:
     import hashlib
 
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_openvino_is_loaded_without_its_telemetry() -> None:
+    code = (
+        "import sys; from earnest.runtime.engines.openvino import openvino_alone; openvino_alone('a test');"
+        "print(sorted(name for name in sys.modules if 'telemetry' in name and sys.modules[name] is not None))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "openvino_telemetry" not in done.stdout

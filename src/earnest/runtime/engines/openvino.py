@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,10 +29,7 @@ class Engine:
     """
 
     def __init__(self, bundle: Bundle, model: str, threads: int) -> None:
-        try:
-            import openvino
-        except ImportError as missing:
-            raise MissingExtra("openvino", "edge", f"Running {model}") from missing
+        openvino = openvino_alone(f"Running {model}")
         self._path = bundle.path(model)
         weights = bundle.path(weights_beside(model))
         settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
@@ -60,3 +61,23 @@ class Engine:
             ) from problem
         row: npt.NDArray[np.float32] = self._request.get_output_tensor(0).data[0].copy()
         return row
+
+
+def openvino_alone(doing: str) -> Any:  # of a module: openvino comes without types
+    """OpenVINO without its telemetry: importing it tells a server of its maker, unless that part is missing.
+
+    Where a program has loaded the telemetry itself before, it stays as the program wants it.
+
+    Parameters
+    ----------
+    doing : what needs it, for the error.
+
+    Raises
+    ------
+    MissingExtra : openvino is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # documented: None forbids an import
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as missing:
+        raise MissingExtra("openvino", "edge", doing) from missing

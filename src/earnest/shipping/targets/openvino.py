@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from earnest.errors import BundleError, MissingExtra
+from earnest.errors import BundleError
+from earnest.runtime.engines.openvino import openvino_alone
 from earnest.shipping.join import join_in_line
 from earnest.shipping.simplify import fold_constants
 from earnest.shipping.source import Source
@@ -24,10 +25,7 @@ SUMMARY = "OpenVINO, audio in"
 
 def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[str, Path]:
     """Join front end and simplified network, and have OpenVINO read and write them."""
-    try:
-        import openvino
-    except ImportError as missing:
-        raise MissingExtra("openvino", "edge", "Writing a file of OpenVINO") from missing
+    openvino = openvino_alone("Writing a file of OpenVINO")
     head, network = source.write_parts(folder)
     folded, whole = folder / "folded.onnx", folder / "whole.onnx"
     fold_constants(network, folded)
