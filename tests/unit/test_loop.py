@@ -5,8 +5,10 @@ import torch
 from tiny_training import assert_same, network, run
 from torch import nn
 
+from earnest.doctor import _processor_flags
 from earnest.errors import TrainingError
 from earnest.recipe import Part, Training
+from earnest.training.loop import computes_in_bf16
 
 WAYS = {
     "novograd": {"optimizer": "novograd", "learning_rate": 0.02, "betas": (0.9, 0.8), "schedule": "polynomial"},
@@ -88,3 +90,10 @@ def test_clamping_bounds_every_number_of_the_gradient(tmp_path):
     after, _ = run(tmp_path, recipe, build_network=lambda: start)
     moved = max(float((after[key] - value.detach()).abs().max()) for key, value in before.items())
     assert moved == pytest.approx(1e-4, rel=1e-2)
+
+
+def test_auto_is_bf16_only_where_the_processor_has_it():
+    flags = _processor_flags()
+    if not flags:
+        pytest.skip("the system does not tell the processor's instructions")
+    assert computes_in_bf16() == bool({"avx512_bf16", "amx_bf16", "bf16"} & flags)
