@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from earnest.reporting import figures, players, svg, tally
+from earnest.reporting.sounds import Sounds
 from earnest.scoring.classification import reliability_curve
 
 
@@ -179,14 +180,18 @@ def test_players_keep_to_their_budget_and_say_what_is_missing(tmp_path: Path) ->
     table = pl.DataFrame(
         {"id": ["a", "b", "c", "d"], "audio": place, "start_s": [None, None, None, 0.5], "end_s": None}
     )
-    first, long, gone, crop, unknown = players.players(["a", "b", "c", "d", "e"], table)
+    sounds = Sounds(table)
+    sounds.want(["a", "b", "c", "d", "e"])
+    first, long, gone, crop, unknown = (sounds.player(clip) for clip in "abcde")
     assert first.note is None
+    assert first.seconds == 1
     assert len(first.levels) == players.COLUMNS
     assert long.note == "The first 10 seconds."
     assert gone.source is None
     assert "cannot be played" in str(gone.note)
     assert len(decoded(str(crop.source))[0]) == 4000
     assert unknown.source is None
-    small = players.players(["a", "d"], table, budget_bytes=len(str(crop.source)) + 10)
-    assert [player.source is None for player in small] == [True, False]
-    assert small[0].note == "Left out to keep this page small."
+    filled = sounds.fill(len(str(crop.source)) + 2_010)
+    assert [clip for clip, _ in filled] == ["d"]
+    assert sounds.facts["a"]["note"] == "Its sound is left out to keep this page small."
+    assert "cannot be played" in sounds.facts["c"]["note"]

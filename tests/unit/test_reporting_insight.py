@@ -20,6 +20,7 @@ from earnest.insight import mel, save
 from earnest.reporting import insights, pictures, png
 from earnest.reporting.report import write_report
 from earnest.reporting.rundir import read_run
+from earnest.reporting.sounds import Sounds
 from earnest.training.waveforms import Waveforms
 
 LABELS = ("angry", "neutral", "<sad>")
@@ -103,16 +104,17 @@ def test_the_page_shows_them_all_and_stays_small(run: Path) -> None:
 def test_pictures_play_the_clips_whose_sound_the_page_holds(run: Path) -> None:
     page = write_report(run).read_text(encoding="utf-8")
     sounds = set(re.findall(r'data-clip="([^"]+)"', page))
-    medoids = {
-        clip for row in pictures.mel(read_run(run)).data["rows"] for clip in [one["clip"] for one in row["medoids"]]
-    }  # type: ignore[union-attr]
+    section = pictures.mel(read_run(run), Sounds(None))
+    assert section
+    medoids = {one["clip"] for row in section.data["rows"] for one in row["medoids"]}
     assert medoids <= sounds
     assert medoids <= set(re.findall(r'data-play="([^"]+)"', page))
 
 
 def test_every_figure_is_well_formed(run: Path) -> None:
     files = read_run(run)
-    section = pictures.mel(files), insights.embedding_map(files), pictures.saliency(files)
+    made = (pictures.mel, insights.embedding_map, pictures.saliency)
+    section = [make(files, Sounds(files.table)) for make in made]
     assert all(section)
     drawn = [row["band"] for row in section[0].data["rows"]]  # type: ignore[union-attr]
     drawn += [section[1].data["figure"], section[2].data["cards"][0]["pictures"][0][1]]  # type: ignore[union-attr]
@@ -136,4 +138,4 @@ def test_damaged_pictures_are_named(run: Path, tmp_path: Path) -> None:
     (tmp_path / "scores.json").write_text("{}")
     (place / "mel.npz").write_bytes(b"half a file")
     with pytest.raises(DataError, match=r"mel\.npz is damaged"):
-        pictures.mel(read_run(tmp_path))
+        pictures.mel(read_run(tmp_path), Sounds(None))

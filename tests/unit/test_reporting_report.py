@@ -21,6 +21,8 @@ from earnest.reporting.report import write_report
 
 HOSTILE = "<script>alert('x')</script>\"&"
 EMPTY = frozenset({"meta", "link", "br", "hr", "img", "input"})
+DATA = {"type": "application/json"}
+SCRIPTS = [{**DATA, "data-cells": None}, {**DATA, "id": "about"}, {}]  # two blocks of data, and the page's own script
 EVERY_SECTION = [
     "score",
     "classes",
@@ -194,13 +196,13 @@ def test_hostile_names_are_shown_as_text_everywhere(tmp_path: Path) -> None:
     change(place, folds=[{"name": HOSTILE, "seed": 0, "score": 0.5, "n": 3}])
     text, page = read(place)
     assert page.sections() == EVERY_SECTION
-    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == SCRIPTS
     assert "img" not in [tag for tag, _ in page.tags]
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert HOSTILE in page.text
     assert "{{ 7 * 7 }}" in page.text
     assert "平静" in page.text
-    assert text.count("<script") == 1
+    assert text.count("<script") == len(SCRIPTS)
 
 
 def test_every_cell_of_the_matrix_says_its_own_count_and_not_its_percentage_too(run: Path) -> None:
@@ -262,10 +264,12 @@ def test_recordings_that_vanished_are_said(run: Path, tmp_path: Path) -> None:
     assert "audio" not in [tag for tag, _ in page.tags]
 
 
-def test_mistakes_have_players_with_names(run: Path) -> None:
+def test_clips_have_players_with_names_those_of_mistakes_first(run: Path) -> None:
     _, page = read(run)
     found = [attributes for tag, attributes in page.tags if tag == "audio"]
-    assert len(found) == 12
+    cards = [attributes["data-play"] for tag, attributes in page.tags if tag == "li" and "data-play" in attributes]
+    assert len(cards) == 12
+    assert [attributes["data-clip"] for attributes in found[:12]] == cards
     assert all("controls" in attributes and attributes["aria-label"] for attributes in found)
 
 

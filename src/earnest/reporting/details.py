@@ -6,21 +6,22 @@ import statistics
 
 from earnest.errors import DataError
 from earnest.reporting import figures, tally
-from earnest.reporting.players import players
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
+from earnest.reporting.sounds import Sounds
 from earnest.reporting.wording import hundredths, many, number, percent, plural
 from earnest.scoring.classification import reliability_curve
 
 MATRIX_CLASSES = 60
 MATRIX_PERCENT_CLASSES = 12
 BARS = 40
-MISTAKES = 12
 CLIPS_PER_BAR = 5
+CELL_CLIPS, PAGE_CLIPS = 60, 6000  # clips that a cell lists, and that all of them list, at most
+CELL_SOUNDS = 3
 
 
-def confusions(run: RunFiles) -> Section | None:
-    """The confusion matrix, and its most frequent confusions as a list."""
+def confusions(run: RunFiles, sounds: Sounds) -> Section | None:
+    """The confusion matrix, the clips of each of its cells, and its most frequent confusions as a list."""
     labels = run.labels
     if run.predictions is None or len(labels) < 2 or run.kind != "classes":
         return None
@@ -35,6 +36,7 @@ def confusions(run: RunFiles) -> Section | None:
                     "n": int(n),
                     "share": round(int(n) / max(1, int(totals[place])), 3),
                     "hit": col == place,
+                    "key": f"{place}-{col}" if n else None,
                     "say": _say(label, labels[col], int(n), int(totals[place])),
                 }
                 for col, n in enumerate(matrix[place])
@@ -45,6 +47,7 @@ def confusions(run: RunFiles) -> Section | None:
     data = {
         "labels": labels,
         "units": run.units,
+        "cells": _clips(run, sounds) if len(labels) <= MATRIX_CLASSES else {},
         "rows": rows if len(labels) <= MATRIX_CLASSES else None,
         "limit": MATRIX_CLASSES,
         "percents": len(labels) <= MATRIX_PERCENT_CLASSES,
@@ -52,6 +55,27 @@ def confusions(run: RunFiles) -> Section | None:
         "seeds": tally.seeds_of(run.predictions),
     }
     return Section("confusions", "Confusion matrix", "confusions.html.j2", data)
+
+
+def _clips(run: RunFiles, sounds: Sounds) -> dict[str, list[tuple[str, float]]]:
+    """The clips of every cell with their probabilities, surest first, `row-column` → (clip, probability)."""
+    if run.predictions is None:
+        return {}
+    index = {label: place for place, label in enumerate(run.labels)}
+    full = run.predictions.group_by("target", "prediction").len()
+    most = max(3, min(CELL_CLIPS, PAGE_CLIPS // max(1, len(full))))
+    column = tally.group_column(run.scores or {}, run.predictions)
+    found = tally.cells(run.predictions, run.labels, column, most)
+    # One clip of every cell, wrong ones first and those with many clips before those with few; then a second one.
+    order = sorted(found, key=lambda cell: (cell[0] == cell[1], -len(found[cell]), index.get(cell[0], 0)))
+    for turn in range(CELL_SOUNDS):
+        sounds.want([found[cell][turn].clip for cell in order if turn < len(found[cell])])
+    sounds.name([one.clip for cell in order for one in found[cell]])
+    return {
+        f"{index[target]}-{index[said]}": [(one.clip, round(one.confidence, 3)) for one in clips]
+        for (target, said), clips in found.items()
+        if target in index and said in index
+    }
 
 
 def _say(label: str, heard: str, clips: int, total: int) -> str:
@@ -114,20 +138,3 @@ def calibration(run: RunFiles) -> Section | None:
     error = number((run.scores.get("metrics") or {}).get("calibration_error"))
     data = {"figure": figures.reliability(curve), "rows": rows, "error": error, "lean": mean_confidence - right}
     return Section("calibration", "Calibration", "calibration.html.j2", data)
-
-
-def mistakes(run: RunFiles) -> Section | None:
-    """The wrong answers the model was surest of, to listen to."""
-    if run.predictions is None or run.scores is None or run.kind != "classes":
-        return None
-    column = tally.group_column(run.scores, run.predictions)
-    found = tally.worst_mistakes(run.predictions, run.labels, column, MISTAKES)
-    if not found:
-        return None
-    made = players([mistake.clip for mistake in found], run.table)
-    cards = [
-        {"mistake": mistake, "player": player, "wave": figures.waveform(player.levels) if player.levels else None}
-        for mistake, player in zip(found, made, strict=True)
-    ]
-    noun = "recording" if column == "source" else column
-    return Section("mistakes", "Worst mistakes", "mistakes.html.j2", {"cards": cards, "noun": noun})

@@ -15,6 +15,7 @@ from earnest.reporting import svg
 from earnest.reporting.tally import Share, wilson
 from earnest.reporting.wording import hundredths, percent
 from earnest.scoring.classification import Reliability
+from earnest.scoring.det import Det, probit
 
 ROW_WIDTH = 260.0
 ROW_MARGIN = 10.0
@@ -142,6 +143,54 @@ def reliability(curve: Reliability) -> Markup:
         parts.append(svg.rectangle(low + 1, bottom + 8 + strip - tall, high - low - 2, tall, "fill run soft"))
     label = "Share of right answers against the model's confidence. The table beside it holds the numbers."
     return svg.picture(size, bottom + strip + 32, label, *parts)
+
+
+DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
+DET_STEPS = 400
+
+
+def det_axis(curve: Det) -> tuple[float, float]:
+    """From which share to which the axes of a DET curve run, so that all of it is seen but its steps at the ends."""
+    inner = np.concatenate([side[(side > 0) & (side < 1)] for side in (curve.misses, curve.false_alarms)])
+    low = max((tick for tick in DET_TICKS if not len(inner) or tick <= inner.min()), default=DET_TICKS[0])
+    return low, max(
+        0.5, min((tick for tick in DET_TICKS if tick >= 0.5 and curve.equal_error_rate <= tick), default=0.99)
+    )
+
+
+def det_points(curve: Det, ends: tuple[float, float]) -> list[tuple[float, float]]:
+    """(false alarms, misses) of a DET curve as normal deviates, at most some hundred of them, cut to the axes' ends."""
+    places = np.unique(np.linspace(0, len(curve.misses) - 1, min(len(curve.misses), DET_STEPS)).astype(int))
+    sides = [probit(np.clip(side[places], *ends)) for side in (curve.false_alarms, curve.misses)]
+    return list(zip(*(side.tolist() for side in sides), strict=True))
+
+
+def det_curve(curve: Det, chosen: tuple[float, float] | None) -> Markup:
+    """Misses over false alarms as normal deviates; `chosen` is (misses, false alarms) of the answers given."""
+    left, top, side = 56.0, 14.0, 320.0
+    ends = det_axis(curve)
+    low, high = (float(end) for end in probit(ends))
+    across, up = svg.Scale(low, high, left, left + side), svg.Scale(low, high, top + side, top)
+    parts = []
+    for tick in (tick for tick in DET_TICKS if ends[0] <= tick <= ends[1]):
+        at = float(probit(tick))
+        parts.append(svg.line(left, up(at), left + side, up(at), "grid"))
+        parts.append(svg.line(across(at), top, across(at), top + side, "grid"))
+        parts.append(svg.text(left - 8, up(at) + 4, f"{100 * tick:g}", "tick", "end"))
+        parts.append(svg.text(across(at), top + side + 17, f"{100 * tick:g}", "tick", "middle"))
+    parts.append(svg.line(across(low), up(low), across(high), up(high), "reference"))
+    parts.append(svg.path(((across(x), up(y)) for x, y in det_points(curve, ends)), "curve train"))
+    equal = float(probit(min(max(curve.equal_error_rate, ends[0]), ends[1])))
+    hint = f"equal error rate {percent(curve.equal_error_rate)}"
+    parts.append(svg.dot(across(equal), up(equal), 5, "mark run", hint))
+    if chosen is not None:
+        miss, alarm = (float(probit(min(max(share, ends[0]), ends[1]))) for share in chosen)
+        words = f"the answers given: {percent(chosen[0])} missed, {percent(chosen[1])} false alarms"
+        parts.append(svg.dot(across(alarm), up(miss), 5, "mark void", words))
+    parts.append(svg.text(left + side / 2, top + side + 38, "false alarms, %", "tick", "middle"))
+    parts.append(svg.text(left - 34, top - 2, "missed, %", "tick"))
+    label = f"Misses over false alarms at every threshold; {hint}."
+    return svg.picture(left + side + 14, top + side + 46, label, *parts)
 
 
 def waveform(levels: Sequence[float]) -> Markup:

@@ -11,6 +11,7 @@ from earnest.reporting import figures, svg, tally
 from earnest.reporting.pictures import stored
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
+from earnest.reporting.sounds import Sounds
 from earnest.reporting.tally import Share
 from earnest.reporting.wording import (
     PLAIN_METRICS,
@@ -105,12 +106,13 @@ def _signed(primary: Any, gap: float) -> str:
     return f"{sign}{score_points(primary, gap)}"
 
 
-def embedding_map(run: RunFiles) -> Section | None:
+def embedding_map(run: RunFiles, sounds: Sounds) -> Section | None:
     """One fold's test clips as its model places them, coloured by class."""
     found = stored(run, "map.json")
     if found is None or not found[0]["points"]:
         return None
     chart = found[0]
+    sounds.want([point["id"] for point in chart["points"]])
     labels = [label for label in run.labels if any(point["label"] == label for point in chart["points"])]
     known = {label: place for place, label in enumerate(labels)}
     marks = {label: _mark(place) for label, place in known.items()}

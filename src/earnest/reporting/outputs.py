@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from earnest.errors import DataError
 from earnest.reporting import figures, scatter, tally
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
+from earnest.reporting.sounds import Sounds
 from earnest.reporting.tally import Share
-from earnest.reporting.wording import hundredths, interval_of, number, plural, score_bare
+from earnest.reporting.wording import hundredths, interval_of, number, percent, plural, score_bare
+from earnest.scoring.det import P_TARGET, Det, det
 
 BARS = 60
 CLIPS_PER_GROUP = 5
@@ -42,6 +46,41 @@ def rates(run: RunFiles) -> Section | None:
         "units": run.units,
     }
     return Section("rates", "Sensitivity and specificity", "rates.html.j2", data)
+
+
+def trade_off(run: RunFiles) -> Section | None:
+    """Misses over false alarms at every threshold, of a run with two classes."""
+    found = det_of(run)
+    if found is None:
+        return None
+    curve, wanted, other = found
+    chosen = [number(entry.get("value")) for entry in (_details(run).get("rates") or {}).values()][:2]
+    point = (1 - chosen[0], 1 - chosen[1]) if len(chosen) == 2 and None not in chosen else None  # type: ignore[operator]
+    data = {
+        "figure": figures.det_curve(curve, point),
+        "wanted": wanted,
+        "other": other,
+        "eer": percent(curve.equal_error_rate),
+        "costs": [(f"{p:g}", f"{curve.least_cost(p):.3f}") for p in (0.01, P_TARGET, 0.5)],
+        "point": point is not None,
+        "seeds": tally.seeds_of(run.predictions) if run.predictions is not None else 1,
+        "units": run.units,
+    }
+    return Section("det", "Misses and false alarms", "det.html.j2", data)
+
+
+def det_of(run: RunFiles) -> tuple[Det, str, str] | None:
+    """The DET curve of a run with two classes, over all its seeds and folds; the class looked for, and the other one.
+
+    None for other runs, and where one of the classes has no test row.
+    """
+    labels = [str(label) for label in (run.scores or {}).get("labels") or ()]
+    if run.kind != "classes" or len(labels) != 2 or run.predictions is None:
+        return None
+    targets, table = tally.probabilities(run.predictions, labels)
+    if len(set(targets.tolist())) < 2 or not np.isfinite(table).all():
+        return None
+    return det(targets, table[:, 1]), labels[1], labels[0]
 
 
 def tags(run: RunFiles) -> Section | None:
@@ -76,11 +115,12 @@ def tags(run: RunFiles) -> Section | None:
     return Section("tags", "Score by tag", "tags.html.j2", data)
 
 
-def values(run: RunFiles) -> Section | None:
+def values(run: RunFiles, sounds: Sounds) -> Section | None:
     """Predicted against true values, one panel per dimension."""
     if run.kind != "values" or run.predictions is None or run.scores is None:
         return None
-    truth, said, groups = _points(run)
+    points = points_of(run)
+    sounds.want([points.clips[place] for place in scatter.drawn(len(points.clips))])
     details, metrics = _details(run), run.scores.get("metrics") or {}
     panels = []
     for place, name in enumerate(run.labels):
@@ -89,7 +129,9 @@ def values(run: RunFiles) -> Section | None:
         panels.append(
             {
                 "name": name,
-                "figure": scatter.scatter(truth[:, place], said[:, place], groups, name),
+                "figure": scatter.scatter(
+                    points.truth[:, place], points.said[:, place], points.groups, name, points.clips
+                ),
                 "ccc": score_bare("ccc", entry.get("value")),
                 "interval": f"{bounds[0]:.3f} to {bounds[1]:.3f}" if bounds else "",
                 **{
@@ -98,7 +140,8 @@ def values(run: RunFiles) -> Section | None:
                 },
             }
         )
-    data = {"panels": panels, "drawn": min(len(truth), scatter.POINTS), "clips": len(truth), "grouped": _noun(run)}
+    clips = len(points.clips)
+    data = {"panels": panels, "drawn": min(clips, scatter.POINTS), "clips": clips, "grouped": _noun(run)}
     return Section("values", "Predicted and true values", "values.html.j2", data)
 
 
@@ -137,16 +180,31 @@ def _error(name: str, mean: float, error: float, lean: float, clips: int) -> sca
     return scatter.GroupError(str(name), int(clips), math.sqrt(mean), low, high, lean)
 
 
-def _points(run: RunFiles) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
-    """True and predicted values (clips, dimensions), the mean over seeds, and the group of each clip."""
+@dataclass(frozen=True)
+class Points:
+    """True and predicted values (clips, dimensions), the mean over seeds; group (or None) and id of each clip."""
+
+    truth: np.ndarray
+    said: np.ndarray
+    groups: list[str] | None
+    clips: list[str]
+
+
+def points_of(run: RunFiles) -> Points:
+    """What the scatter of a run with predicted values shows.
+
+    Raises
+    ------
+    DataError : the run has no predictions.
+    """
     if run.predictions is None:
-        return np.zeros((0, len(run.labels))), np.zeros((0, len(run.labels))), None
+        raise DataError(f"{run.path} holds no predictions.", "Finish the run first: the same `earnest run` goes on.")
     column = tally.group_column(run.scores or {}, run.predictions) if _noun(run) else None
     seeds = [part.sort("id", "fold") for _, part in run.predictions.group_by("seed")]
     truth = np.array(seeds[0]["targets"].to_list(), dtype=np.float64)
     said = np.mean([np.array(part["scores"].to_list(), dtype=np.float64) for part in seeds], axis=0)
     groups = None if column is None else [str(name) for name in seeds[0][column].to_list()]
-    return truth, said, groups
+    return Points(truth, said, groups, [str(name) for name in seeds[0]["id"].to_list()])
 
 
 def _noun(run: RunFiles) -> str | None:

@@ -14,12 +14,11 @@ from markupsafe import Markup
 
 from earnest.errors import DataError
 from earnest.reporting import png, svg
-from earnest.reporting.players import Player, players
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
+from earnest.reporting.sounds import Sounds
 from earnest.reporting.wording import listing, many, plural, points
 
-PLAYERS_BYTES = 1_100_000
 DIFFERENCE_DB = 12.0
 TICKS_HZ = (100, 300, 1000, 3000, 10_000)
 
@@ -43,14 +42,14 @@ def stored(run: RunFiles, name: str) -> tuple[dict[str, Any], dict[str, np.ndarr
         raise DataError(f"{path} is damaged: {problem}.", f"Delete it: the report then leaves {name} out.") from problem
 
 
-def mel(run: RunFiles) -> Section | None:
+def mel(run: RunFiles, sounds: Sounds) -> Section | None:
     """Every class as a picture: mean, three clips from its middle, difference from neutral."""
     found = stored(run, "mel.npz")
     if found is None:
         return None
     facts, arrays = found
     classes, noun = facts["classes"], _noun(facts)
-    heard = _heard([one["medoids"] for one in classes], run)
+    _hear([one["medoids"] for one in classes], sounds)
     rows, place = [], 0
     for number, one in enumerate(classes):
         medoids = arrays["medoids"][place : place + len(one["medoids"])]
@@ -83,7 +82,6 @@ def mel(run: RunFiles) -> Section | None:
         "bands": many(len(facts["centres_hz"]), "mel band"),
         "hz": f"{facts['centres_hz'][0]:.0f} to {facts['centres_hz'][-1]:.0f} Hz",
         "nouns": plural(noun) if noun else None,
-        "sounds": heard,
         "loudness": _bar(png.LOUDNESS),
         "colours": _bar(png.DIFFERENCE),
     }
@@ -94,12 +92,10 @@ def _noun(facts: dict[str, Any]) -> str | None:
     return "recording" if facts.get("group") == "source" else facts.get("group")
 
 
-def _heard(medoids: list[list[str]], run: RunFiles) -> list[tuple[str, Player]]:
-    """Players of the classes' first medoids, then of the second and third ones, as far as there is room."""
-    most = max(map(len, medoids))
-    clips = [clips[turn] for turn in range(most) for clips in medoids if turn < len(clips)]
-    made = players(clips, run.table, PLAYERS_BYTES)
-    return [(clip, player) for clip, player in zip(clips, made, strict=True) if player.source]
+def _hear(medoids: list[list[str]], sounds: Sounds) -> None:
+    """Play the classes' first medoids, then the second and third ones."""
+    for turn in range(max(map(len, medoids))):
+        sounds.want([clips[turn] for clips in medoids if turn < len(clips)])
 
 
 def _upright(picture: np.ndarray) -> np.ndarray:
@@ -142,7 +138,7 @@ def band_energy(facts: dict[str, Any], arrays: dict[str, np.ndarray], number: in
     return svg.picture(width, height, label, *parts)
 
 
-def saliency(run: RunFiles) -> Section | None:
+def saliency(run: RunFiles, sounds: Sounds) -> Section | None:
     """What the models looked at in their surest wrong and right answers."""
     found = stored(run, "saliency.npz")
     if found is None:
@@ -151,6 +147,8 @@ def saliency(run: RunFiles) -> Section | None:
     cards = []
     for number, clip in enumerate(facts["clips"]):
         shape = arrays[f"features_{number}"].shape
+        sounds.want([clip["id"]])
+        sounds.lanes.setdefault(clip["id"], (float(clip["seconds"]), []))[1].append(_lane(clip, arrays, number))
         features = png.picture(_upright(arrays[f"features_{number}"]), 0, 255, png.GREY)
         gradient = png.picture(_upright(arrays[f"gradient_{number}"]), 0, 255, png.HEAT)
         most = max(float(clip["drop"]), 1e-9)
@@ -174,6 +172,23 @@ def saliency(run: RunFiles) -> Section | None:
     ]
     data = {"cards": cards, "what": listing(kinds)}
     return Section("saliency", "What the model looked at", "saliency.html.j2", data)
+
+
+def _lane(clip: dict[str, Any], arrays: dict[str, np.ndarray], number: int) -> dict[str, Any]:
+    """What the answer hangs on over time, the strongest of each moment: gradient and occlusion, each from 0 to 1."""
+    seconds = float(clip["seconds"])
+    gradient = arrays[f"gradient_{number}"].astype(float).max(axis=1)
+    drop = np.maximum(arrays[f"occlusion_{number}"].astype(float), 0).max(axis=1)
+    times = (np.arange(len(gradient)) + 0.5) * seconds / len(gradient)
+    coarse = np.interp(times, (np.arange(len(drop)) + 0.5) * seconds / len(drop), drop)
+    curves = [values / max(float(values.max()), 1e-9) for values in (gradient, coarse)]
+    return {
+        "name": "What it looked at",
+        "kind": "scores",
+        "times_s": times.round(3).tolist(),
+        "labels": ["gradient", "occlusion"],
+        "values": [values.round(2).tolist() for values in curves],
+    }
 
 
 def _layers(under: str, over: str, label: str) -> Markup:

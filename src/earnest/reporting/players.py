@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 import soundfile
 from numpy.typing import NDArray
 
@@ -17,7 +16,6 @@ from earnest import audio
 from earnest.errors import AudioError
 from earnest.reporting.svg import peaks
 
-BUDGET_BYTES = 3_000_000
 HIGHEST_RATE_HZ = 16_000
 LONGEST_S = 10.0
 PLAIN_S = 2.0  # up to here 16-bit WAV, which every browser plays; longer clips as OGG/Vorbis, a sixth of the size
@@ -33,36 +31,18 @@ class Player:
     ----------
     source : a `data:` address; None where the clip could not be read.
     levels : the clip's outline, relative peaks.
+    seconds : how long it plays.
     note : what the listener should know (cut short, file missing).
     """
 
     source: str | None
     levels: tuple[float, ...] = ()
+    seconds: float = 0.0
     note: str | None = None
 
 
-def players(clips: Sequence[str], table: pl.DataFrame | None, budget_bytes: int = BUDGET_BYTES) -> list[Player]:
-    """One player per clip id, in their order, as many as fit into the budget.
-
-    Parameters
-    ----------
-    clips : ids of the clip table.
-    table : the clip table of the run, with `id`, `audio`, `start_s`, `end_s`.
-    budget_bytes : room for all of them together, counted as written in the page.
-    """
-    wanted = list(clips)
-    rows = {} if table is None else {row["id"]: row for row in table.filter(pl.col("id").is_in(wanted)).to_dicts()}
-    made, left = [], budget_bytes
-    for clip in clips:
-        player = _player(rows.get(clip))
-        if player.source is not None and len(player.source) > left:
-            player = Player(None, player.levels, "Left out to keep this page small.")
-        left -= len(player.source or "")
-        made.append(player)
-    return made
-
-
-def _player(row: Mapping[str, Any] | None) -> Player:
+def player_of(row: Mapping[str, Any] | None) -> Player:
+    """The clip of a row of the clip table (`audio`, `start_s`, `end_s`), read and made small."""
     if row is None or not row.get("audio"):
         return Player(None, note="The table of this run does not say where the recording lies.")
     start, end = row.get("start_s"), row.get("end_s")
@@ -77,7 +57,7 @@ def _player(row: Mapping[str, Any] | None) -> Player:
     cut = samples.size > LONGEST_S * rate
     samples = samples[: int(LONGEST_S * rate)]
     note = f"The first {LONGEST_S:.0f} seconds." if cut else None
-    return Player(encode(samples, rate), tuple(peaks(samples.tolist(), COLUMNS)), note)
+    return Player(encode(samples, rate), tuple(peaks(samples.tolist(), COLUMNS)), len(samples) / rate, note)
 
 
 def encode(samples: NDArray[np.float32], sample_rate: int) -> str:

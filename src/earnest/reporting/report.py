@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from earnest.reporting.rundir import RunFiles
     from earnest.reporting.sections import Section
+    from earnest.reporting.sounds import Sounds
+
+PAGE_BYTES = 4_900_000  # the whole page, so that it can be mailed
+CLIP_BYTES = 200  # what is said about a named clip, at most
+MARK = "<!-- sounds -->"
 
 
 def write_report(run: Path) -> Path:
@@ -55,32 +60,67 @@ def write_report(run: Path) -> Path:
 
 def render(run: RunFiles) -> str:
     """The report of a run as one HTML page."""
-    return page(_head(run), _sections(run))
+    from earnest.reporting.sounds import Sounds
+
+    sounds = Sounds(run.table)
+    return page(_head(run), _sections(run, sounds), sounds)
 
 
-def page(head: Mapping[str, Any], sections: Sequence[Section | None]) -> str:
-    """A whole page from its head and those of its sections that are there."""
-    templates = _templates()
-    style, script = _file(templates, "style.css"), _file(templates, "page.js")
+def page(head: Mapping[str, Any], sections: Sequence[Section | None], sounds: Sounds | None = None) -> str:
+    """A whole page from its head, those of its sections that are there, and what they play."""
     from markupsafe import Markup
 
-    made: str = templates.get_template("report.html.j2").render(
+    templates = _templates()
+    style, script = _file(templates, "style.css"), _file(templates, "page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    written: str = templates.get_template("report.html.j2").render(
         head=head,
         sections=[section for section in sections if section is not None],
         style=Markup(style),
         script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        script_hash=digest,
+        sounds=Markup(MARK),
     )
+    if sounds is None:
+        return written.replace(MARK, "")
+    return written.replace(MARK, _sounds(templates, sounds, PAGE_BYTES - len(written.encode())))
+
+
+def _sounds(templates: Environment, sounds: Sounds, room_bytes: int) -> str:
+    """The clips of the page and what is said about them, in no more bytes than there is room for."""
+    names = sum(len(clip) + CLIP_BYTES for clip in sounds.named())
+    filled = sounds.fill(room_bytes - names)
+    about = {
+        clip: {**sounds.facts.get(clip, {}), "s": round(player.seconds, 3), "lanes": sounds.lanes_of(clip, player)}
+        for clip, player in filled
+    }
+    silent = {clip: facts for clip, facts in sounds.facts.items() if clip not in about}
+    made: str = templates.get_template("sounds.html.j2").render(clips=filled, about={**about, **silent})
     return made
 
 
-def _sections(run: RunFiles) -> list[Section | None]:
-    from earnest.reporting import activity, by_level, details, evidence, insights, outputs, pictures, sections, spotting
+def _sections(run: RunFiles, sounds: Sounds) -> list[Section | None]:
+    """All sections in the order of the page; those that play ask for their clips in the order of their need."""
+    from earnest.reporting import (
+        activity,
+        by_level,
+        details,
+        evidence,
+        insights,
+        listening,
+        outputs,
+        pictures,
+        sections,
+        spotting,
+    )
     from earnest.reporting.inside import inside
     from earnest.reporting.tally import at_level
 
     run = at_level(run)
-
+    mistakes, mel = listening.mistakes(run, sounds), pictures.mel(run, sounds)
+    saliency, confusions = pictures.saliency(run, sounds), details.confusions(run, sounds)
+    values, embedding = outputs.values(run, sounds), insights.embedding_map(run, sounds)
+    listening.describe(run, sounds)
     return [
         sections.summary(run),
         by_level.by_level(run),
@@ -88,21 +128,22 @@ def _sections(run: RunFiles) -> list[Section | None]:
         sections.folds(run),
         insights.precisions(run),
         sections.learning(run),
-        details.confusions(run),
+        confusions,
         details.groups(run),
         insights.conditions(run),
         spotting.spotting(run),
         activity.activity(run),
         outputs.rates(run),
+        outputs.trade_off(run),
         outputs.tags(run),
-        outputs.values(run),
+        values,
         outputs.errors(run),
         details.calibration(run),
-        pictures.mel(run),
-        insights.embedding_map(run),
+        mel,
+        embedding,
         evidence.leak_audit(run),
-        details.mistakes(run),
-        pictures.saliency(run),
+        mistakes,
+        saliency,
         evidence.quarantine(run),
         evidence.shipped(run),
         inside(run),

@@ -28,7 +28,19 @@ class GroupError:
     lean: float
 
 
-def scatter(truth: NDArray[np.float64], said: NDArray[np.float64], groups: Sequence[str] | None, name: str) -> Markup:
+def drawn(clips: int) -> list[int]:
+    """Which of so many clips are drawn, evenly taken."""
+    places: list[int] = np.unique(np.linspace(0, clips - 1, min(clips, POINTS)).astype(int)).tolist()
+    return places
+
+
+def scatter(
+    truth: NDArray[np.float64],
+    said: NDArray[np.float64],
+    groups: Sequence[str] | None,
+    name: str,
+    clips: Sequence[str] | None = None,
+) -> Markup:
     """Predictions over true values with the line of identity, and the means of groups with their intervals.
 
     Parameters
@@ -37,6 +49,7 @@ def scatter(truth: NDArray[np.float64], said: NDArray[np.float64], groups: Seque
     groups : the group of each clip; a group is drawn at its mean truth and mean prediction, with a 95 % interval of the
         latter over its clips. None: clips alone.
     name : the dimension.
+    clips : the id of each clip, which its point plays.
     """
     left, top, side = 52.0, 12.0, 300.0
     right, bottom = left + side, top + side
@@ -53,8 +66,10 @@ def scatter(truth: NDArray[np.float64], said: NDArray[np.float64], groups: Seque
             svg.text(across(tick), bottom + 16, f"{tick:g}", "tick", "middle"),
         ]
     parts.append(svg.line(across(low), up(low), across(high), up(high), "reference"))
-    for place in np.unique(np.linspace(0, len(truth) - 1, min(len(truth), POINTS)).astype(int)):
-        parts.append(svg.dot(across(float(truth[place])), up(float(said[place])), 2.2, "point"))
+    for place in drawn(len(truth)):
+        x, y, clip = across(float(truth[place])), up(float(said[place])), clips[place] if clips else None
+        title = (svg.element("title", f"{clip}: {said[place]:.3g}, true {truth[place]:.3g}"),) if clip else ()
+        parts.append(svg.element("circle", *title, cx=x, cy=y, r=2.6, class_="point", data_play=clip))
     for group in sorted(set(groups or ()))[:GROUPS_DRAWN]:
         parts.append(_group(group, truth, said, np.array(groups) == group, across, up))
     parts.append(svg.text((left + right) / 2, bottom + 36, f"true {name}", "tick", "middle"))

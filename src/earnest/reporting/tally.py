@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from earnest.reporting.rundir import RunFiles
 from earnest.runtime.combine import Rule, combine
 
+Cell = tuple[str, str]  # label, answer
 Z_95 = 1.959963984540054  # standard normal quantile at 0.975
 
 
@@ -34,8 +35,8 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """One wrongly labelled test clip, with the probability the model gave to its wrong answer."""
+class Answer:
+    """One labelled test clip, with the probability the model gave to its answer (the highest of its seeds)."""
 
     clip: str
     target: str
@@ -116,28 +117,50 @@ def top_confusions(matrix: NDArray[np.int64], labels: Sequence[str], limit: int 
     ]
 
 
-def worst_mistakes(predictions: pl.DataFrame, labels: Sequence[str], column: str | None, limit: int) -> list[Mistake]:
+def answers(predictions: pl.DataFrame, labels: Sequence[str], column: str | None) -> pl.DataFrame:
+    """One row per clip and answer, surest first: `clip, target, prediction, confidence, group, fold, seeds`.
+
+    Parameters
+    ----------
+    predictions : the run's, of a task with classes; rows whose answer has no score are left out.
+    labels : the classes in the order of the scores.
+    column : what the clips are grouped by, or None.
+
+    Returns
+    -------
+    A table in which `confidence` is that of the surest seed, and `seeds` counts those that gave this answer.
+    """
+    place = pl.col("prediction").cast(pl.String).replace_strict(list(labels), range(len(labels)), default=None)
+    rows = predictions.with_columns(place=place).filter(pl.col("place") < pl.col("scores").list.len())
+    shown = rows.select(
+        pl.col("id").cast(pl.String).alias("clip"),
+        pl.col("target", "prediction").cast(pl.String),
+        pl.col("scores").list.get(pl.col("place")).alias("confidence"),
+        (pl.col(column) if column else pl.lit(None)).cast(pl.String).alias("group"),
+        pl.col("fold").cast(pl.String),
+    )
+    surest = shown.sort("confidence", descending=True).group_by("clip", "target", "prediction", maintain_order=True)
+    joined = surest.agg(pl.col("confidence", "group", "fold").first(), pl.len().alias("seeds"))
+    return joined.sort("confidence", "clip", descending=[True, False])
+
+
+def worst_mistakes(predictions: pl.DataFrame, labels: Sequence[str], column: str | None, limit: int) -> list[Answer]:
     """The wrong answers given with the highest probability, one per clip, most confident first."""
-    index = {label: place for place, label in enumerate(labels)}
-    wrong = predictions.filter(pl.col("target") != pl.col("prediction"))
-    found: dict[str, Mistake] = {}
-    for row in wrong.iter_rows(named=True):
-        place, values = index.get(str(row["prediction"])), row["scores"] or []
-        if place is None or place >= len(values):
-            continue
-        group = row.get(column) if column else None
-        mistake = Mistake(
-            clip=str(row["id"]),
-            target=str(row["target"]),
-            prediction=str(row["prediction"]),
-            confidence=float(values[place]),
-            group=None if group is None else str(group),
-            fold=str(row["fold"]),
-        )
-        known = found.get(mistake.clip)
-        if known is None or mistake.confidence > known.confidence:
-            found[mistake.clip] = mistake
-    return sorted(found.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:limit]
+    found = answers(predictions, labels, column).filter(pl.col("target") != pl.col("prediction"))
+    return [_answer(row) for row in found.unique("clip", maintain_order=True).head(limit).iter_rows(named=True)]
+
+
+def cells(predictions: pl.DataFrame, labels: Sequence[str], column: str | None, most: int) -> dict[Cell, list[Answer]]:
+    """The clips of every cell of the confusion matrix, (label, answer) → surest first, at most `most` of each."""
+    found = answers(predictions, labels, column).group_by("target", "prediction", maintain_order=True).head(most)
+    listed: dict[Cell, list[Answer]] = {}
+    for row in found.iter_rows(named=True):
+        listed.setdefault((row["target"], row["prediction"]), []).append(_answer(row))
+    return listed
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    return Answer(**{key: value for key, value in row.items() if key != "seeds"})
 
 
 def probabilities(predictions: pl.DataFrame, labels: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
