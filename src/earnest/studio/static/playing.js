@@ -1,0 +1,31 @@
+// The player, fed by the server: peaks and spectrogram tiles for any length, the sound itself by ranges.
+
+import { Player } from "/player/player.js";
+
+import { ask, query } from "./api.js";
+import { language } from "./language.js";
+
+const COLUMNS = 2000; // peaks of the whole recording
+const STEP_S = 0.01; // one frame of the spectrogram
+const WIDTH = 512; // pixels of a tile
+
+/**
+ * A player in a host element for what the server calls a clip or an upload: its duration, and the addresses of its
+ * `audio`, `peaks` and `tiles`. `options` go to the player: `editable`.
+ */
+export async function makePlayer(host, sound, lanes, options = {}) {
+  const peaks = await ask(query(sound.peaks, { columns: COLUMNS }));
+  const box = document.createElement("div");
+  host.replaceChildren(box);
+  return Player.create(box, { audio: sound.audio, duration_s: sound.duration_s, peaks, tiles: tilesOf(sound), lanes,
+    language: language(), ...options });
+}
+
+function tilesOf({ tiles, duration_s: seconds }) {
+  const base = typeof tiles === "string" ? tiles : tiles?.url;
+  if (!base) return null;
+  const levels = tiles.levels ?? 1 + Math.max(0, Math.ceil(Math.log2(seconds / STEP_S / WIDTH)));
+  const url = (level, index, { scale = "mel", db = 80, map = "viridis" } = {}) =>
+    query(base.includes("{level}") ? base.replace("{level}", level).replace("{index}", index) : `${base}/${level}/${index}.png`, { scale, db, map });
+  return { url, step_s: tiles.step_s ?? STEP_S, width: tiles.width ?? WIDTH, levels };
+}
