@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from earnest.errors import DataError
 from earnest.files import atomic_write_text
 from earnest.reporting.report import page, write_report
-from earnest.reporting.rundir import read_run
 from earnest.reporting.sections import Section
 from earnest.scoring.tables import render
 from earnest.tabulation import INDEX, tabulate
@@ -36,25 +33,12 @@ def write_grid_report(directory: Path) -> Path:
 
     from earnest.reporting import grids
 
-    try:
-        index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
-    except ValueError as problem:
-        raise DataError(
-            f"{directory / INDEX} is damaged: {problem}.", "Run the grid again; finished cells are kept."
-        ) from problem
-    cells = []
-    for entry in index["cells"]:
-        place = directory / entry["run"]
-        scores = read_run(place).scores if (place / "scores.json").is_file() else None
-        reason = entry.get("problem") or entry.get("left_out")
-        cells.append(
-            grids.Cell(entry["coordinates"], entry["run"], entry["status"], reason, entry.get("remedy"), scores)
-        )
+    name, cells = grids.read_grid(directory)
     sections = [grids.heat_map(cells)]
     if any(cell.scores for cell in cells):
         table = Markup(render(*tabulate([directory]), "html"))  # `render` escapes every cell
         sections.append(Section("table", "Table", "tabulated.html.j2", {"table": table, "place": str(directory)}))
     sections.append(grids.missing(cells))
     target = directory / "report.html"
-    atomic_write_text(target, page(grids.head(index["name"], cells), sections))
+    atomic_write_text(target, page(grids.head(name, cells), sections))
     return target

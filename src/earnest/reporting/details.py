@@ -10,7 +10,7 @@ from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
 from earnest.reporting.sounds import Sounds
 from earnest.reporting.wording import hundredths, many, number, percent, plural
-from earnest.scoring.classification import reliability_curve
+from earnest.scoring.classification import Reliability, reliability_curve
 
 MATRIX_CLASSES = 60
 MATRIX_PERCENT_CLASSES = 12
@@ -84,18 +84,28 @@ def _say(label: str, heard: str, clips: int, total: int) -> str:
     return f"“{label}” {how}: {clips} of {total} ({percent(clips / max(1, total))})"
 
 
-def groups(run: RunFiles) -> Section | None:
-    """The share of right answers for every speaker, or whatever the clips are grouped by."""
+def groups_of(run: RunFiles) -> tuple[str, list[tally.Share]] | None:
+    """The share of right answers of every group, weakest first, and what a group is called.
+
+    None for runs without classes or groups, and where groups have hardly more than one clip each.
+    """
     if run.predictions is None or run.scores is None or run.kind != "classes":
         return None
     column = tally.group_column(run.scores, run.predictions)
     if column is None:
         return None
     found = sorted(tally.shares(run.predictions, column), key=lambda share: share.value)
-    sizes = [share.clips for share in found]
-    if len(found) < 2 or statistics.median(sizes) < CLIPS_PER_BAR:
+    if len(found) < 2 or statistics.median([share.clips for share in found]) < CLIPS_PER_BAR:
         return None
-    noun = "recording" if column == "source" else column
+    return "recording" if column == "source" else column, found
+
+
+def groups(run: RunFiles) -> Section | None:
+    """The share of right answers for every speaker, or whatever the clips are grouped by."""
+    told = groups_of(run)
+    if told is None or run.predictions is None:
+        return None
+    noun, found = told
     shown = found[:BARS]
     pooled = float((run.predictions["target"] == run.predictions["prediction"]).mean() or 0)  # type: ignore[arg-type]
     data = {
@@ -112,8 +122,11 @@ def groups(run: RunFiles) -> Section | None:
     return Section("groups", f"Score by {noun}", "groups.html.j2", data)
 
 
-def calibration(run: RunFiles) -> Section | None:
-    """How far the model's confidence can be believed."""
+def reliability_of(run: RunFiles) -> tuple[Reliability, float] | None:
+    """The reliability curve, and how much surer the model is on average than it is right.
+
+    None for runs without classes, and where the stored scores are no probabilities.
+    """
     if run.predictions is None or run.scores is None or run.kind != "classes":
         return None
     labels = [str(label) for label in run.scores.get("labels") or ()]
@@ -124,6 +137,15 @@ def calibration(run: RunFiles) -> Section | None:
         curve = reliability_curve(targets, table)
     except DataError:  # stored scores that are not probabilities have no calibration to show
         return None
+    return curve, float(table.max(axis=1).mean()) - float((table.argmax(axis=1) == targets).mean())
+
+
+def calibration(run: RunFiles) -> Section | None:
+    """How far the model's confidence can be believed."""
+    found = reliability_of(run)
+    if found is None or run.scores is None:
+        return None
+    curve, lean = found
     rows = [
         {
             "span": f"{hundredths(float(curve.edges[place]), 0)}–{hundredths(float(curve.edges[place + 1]), 0)}",
@@ -134,7 +156,6 @@ def calibration(run: RunFiles) -> Section | None:
         for place in range(len(curve.counts))
         if curve.counts[place] > 0
     ]
-    mean_confidence, right = float(table.max(axis=1).mean()), float((table.argmax(axis=1) == targets).mean())
     error = number((run.scores.get("metrics") or {}).get("calibration_error"))
-    data = {"figure": figures.reliability(curve), "rows": rows, "error": error, "lean": mean_confidence - right}
+    data = {"figure": figures.reliability(curve), "rows": rows, "error": error, "lean": lean}
     return Section("calibration", "Calibration", "calibration.html.j2", data)

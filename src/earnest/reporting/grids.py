@@ -7,15 +7,20 @@ which lie in folders beside it.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from earnest.errors import DataError
+from earnest.reporting.rundir import read_run
 from earnest.reporting.sections import Section
 from earnest.reporting.verdict import is_void
 from earnest.reporting.wording import between, interval_of, listing, many, metric_name, number, score_bare, score_text
 
+INDEX = "cells.json"
 MAPS = 24
 
 
@@ -55,6 +60,68 @@ class Cell:
         return ", ".join(f"{axis} {point}" for axis, point in self.coordinates.items())
 
 
+def read_grid(directory: Path) -> tuple[str, list[Cell]]:
+    """The name of a grid and its cells, finished or not.
+
+    Raises
+    ------
+    DataError : the folder is no grid, or its index is damaged.
+    """
+    path = directory / INDEX
+    if not path.is_file():
+        raise DataError(f"{directory} is not a grid: it holds no {INDEX}.", "Give the folder that 'earnest run' named.")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise DataError(f"{path} is damaged: {problem}.", "Run the grid again; finished cells are kept.") from problem
+    cells = []
+    for entry in index["cells"]:
+        place = directory / entry["run"]
+        scores = read_run(place).scores if (place / "scores.json").is_file() else None
+        reason = entry.get("problem") or entry.get("left_out")
+        cells.append(Cell(entry["coordinates"], entry["run"], entry["status"], reason, entry.get("remedy"), scores))
+    return index["name"], cells
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a grid is drawn: axes down and across, their points, and one map for each combination of the other axes.
+
+    Attributes
+    ----------
+    maps : title → rows of cells, (points down, points across); None where there is no such cell.
+    """
+
+    down: str
+    across: str | None
+    rows: list[str]
+    columns: list[str]
+    maps: dict[str, list[list[Cell | None]]]
+
+
+def layout(cells: Sequence[Cell]) -> Layout | None:
+    """The two largest axes of a grid make its maps; None where cells have no coordinates."""
+    points: dict[str, list[str]] = {}
+    for cell in cells:
+        for axis, point in cell.coordinates.items():
+            if point not in points.setdefault(axis, []):
+                points[axis].append(point)
+    if not points:
+        return None
+    largest = sorted(points, key=lambda axis: -len(points[axis]))[:2]
+    down, across = (largest[0], largest[1]) if len(largest) > 1 else (largest[0], None)
+    others = [axis for axis in points if axis not in largest]
+    axes = [down, *([across] if across else []), *others]
+    found = {tuple(cell.coordinates.get(axis) for axis in axes): cell for cell in cells}
+    columns: list[tuple[str, ...]] = [(point,) for point in points[across]] if across else [()]
+    maps = {}
+    for rest in itertools.product(*(points[axis] for axis in others)):
+        inside = [[found.get((row, *column, *rest)) for column in columns] for row in points[down]]
+        if any(any(row) for row in inside):
+            maps[", ".join(f"{axis} {point}" for axis, point in zip(others, rest, strict=True))] = inside
+    return Layout(down, across, points[down], points[across] if across else ["score"], maps)
+
+
 def head(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     """Title, verdict and key figures of the page."""
     done = [cell for cell in cells if cell.score is not None]
@@ -82,39 +149,33 @@ def head(name: str, cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
+def ends_of(cells: Sequence[Cell]) -> tuple[float, float] | None:
+    """The lowest and the highest honest score; None without any, and where cells are known by several metrics."""
+    known = [cell.score for cell in cells if cell.score is not None and not is_void(cell.scores or {})]
+    metrics = {cell.primary for cell in cells if cell.scores}
+    return (min(known), max(known)) if known and len(metrics) == 1 else None
+
+
 def heat_map(cells: Sequence[Cell]) -> Section | None:
     """The scores over the two largest axes, one map for every combination of the others."""
-    points: dict[str, list[str]] = {}
-    for cell in cells:
-        for axis, point in cell.coordinates.items():
-            if point not in points.setdefault(axis, []):
-                points[axis].append(point)
-    if not points:
+    found = layout(cells)
+    if found is None:
         return None
-    largest = sorted(points, key=lambda axis: -len(points[axis]))[:2]
-    down, across = (largest[0], largest[1]) if len(largest) > 1 else (largest[0], None)
-    others = [axis for axis in points if axis not in largest]
-    metrics = list(dict.fromkeys(cell.primary for cell in cells if cell.scores))
-    known = [cell.score for cell in cells if cell.score is not None and not is_void(cell.scores or {})]
-    ends = (min(known), max(known)) if known and len(metrics) == 1 else None
-    axes = [down, *([across] if across else []), *others]
-    found = {tuple(cell.coordinates.get(axis) for axis in axes): cell for cell in cells}
-    columns: list[tuple[str, ...]] = [(point,) for point in points[across]] if across else [()]
-    maps: list[dict[str, Any]] = []
-    for rest in itertools.product(*(points[axis] for axis in others)):
-        inside = [[found.get((row, *column, *rest)) for column in columns] for row in points[down]]
-        if not any(any(row) for row in inside):
-            continue
-        rows = [
-            {"name": name, "cells": [_shown(cell, ends) for cell in row]}
-            for name, row in zip(points[down], inside, strict=True)
-        ]
-        title = ", ".join(f"{axis} {point}" for axis, point in zip(others, rest, strict=True))
-        maps.append({"title": title, "rows": rows})
+    metrics, ends = list(dict.fromkeys(cell.primary for cell in cells if cell.scores)), ends_of(cells)
+    maps = [
+        {
+            "title": title,
+            "rows": [
+                {"name": name, "cells": [_shown(cell, ends) for cell in row]}
+                for name, row in zip(found.rows, inside, strict=True)
+            ],
+        }
+        for title, inside in found.maps.items()
+    ]
     data = {
-        "down": down,
-        "across": across,
-        "columns": points[across] if across else ["score"],
+        "down": found.down,
+        "across": found.across,
+        "columns": found.columns,
         "maps": maps[:MAPS],
         "hidden": max(0, len(maps) - MAPS),
         "metric": listing([metric_name(metric) for metric in metrics]) or "score",

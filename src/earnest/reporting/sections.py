@@ -199,8 +199,8 @@ def _fold_interval(cells: Sequence[Mapping[str, Any]], primary: Any) -> str | No
     return between(primary, bounds) if bounds else None
 
 
-def learning(run: RunFiles) -> Section | None:
-    """Training and validation loss over the epochs, one panel per fold."""
+def curves_of(run: RunFiles) -> dict[str, list[figures.Curve]]:
+    """The losses of every fold's trainings (seeds and members), folds in natural order; empty without epochs."""
     curves: dict[str, dict[tuple[Any, Any], tuple[list[Any], list[Any]]]] = {}
     for entry in run.log:
         epoch, train = number(entry.get("epoch")), number(entry.get("train_loss"))
@@ -212,10 +212,16 @@ def learning(run: RunFiles) -> Section | None:
         validation = number(entry.get("validation_loss"))
         if validation is not None:
             pair[1].append((int(epoch), validation))
-    if not curves:
-        return None
     names = sorted(curves, key=tally.natural)
-    made = {name: [figures.Curve(tuple(a), tuple(b)) for a, b in curves[name].values()] for name in names}
+    return {name: [figures.Curve(tuple(a), tuple(b)) for a, b in curves[name].values()] for name in names}
+
+
+def learning(run: RunFiles) -> Section | None:
+    """Training and validation loss over the epochs, one panel per fold."""
+    made = curves_of(run)
+    if not made:
+        return None
+    names = list(made)
     flat = [point for fold in made.values() for curve in fold for point in (*curve.train, *curve.validation)]
     epochs, top = max(epoch for epoch, _ in flat), max(loss for _, loss in flat) or 1.0
     panels = []
