@@ -14,13 +14,13 @@ import yaml
 
 from earnest.comparison import compare_runs
 from earnest.errors import DataError, did_you_mean
+from earnest.reporting.grids import INDEX as INDEX
 from earnest.reporting.rundir import read_run
 from earnest.reporting.wording import PLAIN_METRICS
 from earnest.scoring import tables
 from earnest.scoring.paired import holm
 from earnest.scoring.tables import Column
 
-INDEX = "cells.json"
 ALPHA = 0.05
 PRECISIONS = ("fp32", "fp16", "bf16", "fp8_e5m2", "fp8_e4m3")
 PERCENTS = ("score", "twin", "accuracy", "uar", "macro_f1", "train", "validation", *PRECISIONS)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
+from insight_run import write_insight
 from PIL import Image
 from reporting_run import write_run
 
 from earnest.errors import DataError
-from earnest.insight import mel, save
 from earnest.reporting import insights, pictures, png
 from earnest.reporting.report import write_report
 from earnest.reporting.rundir import read_run
 from earnest.reporting.sounds import Sounds
-from earnest.training.waveforms import Waveforms
 
 LABELS = ("angry", "neutral", "<sad>")
 
@@ -53,34 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         epochs=2,
         changes={"precisions": {"fp16": {"score": 0.8, "interval": [0.7, 0.9], "difference": -0.012}}},
     )
-    place = root / "insight"
-    rng = np.random.default_rng(0)
-    table = read_run(root).table
-    assert table is not None
-    ids, classes = table["id"].to_list(), [LABELS.index(label) for label in table["label"].to_list()]
-    starts = np.arange(len(ids)) * 2000
-    waveforms = Waveforms(
-        rng.normal(size=2000 * len(ids)).astype(np.float32), np.stack([starts, starts + 2000], 1), 8000
-    )
-    speakers = table["speaker"].to_numpy()
-    facts, arrays = mel.portraits(waveforms, np.array(classes), LABELS, speakers, ids)
-    save(place / "mel.npz", facts | {"group": "speaker"}, arrays)
-    clip = {"id": ids[0], "fold": "1", "label": "angry", "answer": "<sad>", "confidence": 0.9, "drop": 0.3}
-    looks = {"features_0": np.full((40, 20), 128, np.uint8), "gradient_0": np.eye(40, 20, dtype=np.uint8) * 255}
-    save(
-        place / "saliency.npz", {"clips": [clip | {"seconds": 0.25}]}, looks | {"occlusion_0": rng.normal(size=(10, 6))}
-    )
-    points = [
-        {"id": one, "x": float(x), "y": 1.0, "label": "angry", "prediction": "<sad>"} for x, one in enumerate(ids)
-    ]
-    chart = {"fold": "1", "points": points, "total": len(ids), "perplexity": 8.7}
-    (place / "map.json").write_text(json.dumps(chart))
-    values: list[dict[str, Any]] = [
-        {"value": "loud", "score": 0.7, "interval": [0.6, 0.8], "n": 9, "groups": 3},
-        {"value": "<soft>", "score": None, "interval": None, "n": 1, "groups": 1, "reason": "one class only"},
-    ]
-    (place / "conditions.json").write_text(json.dumps({"conditions": [{"name": "intensity", "values": values}]}))
-    return root
+    return write_insight(root)
 
 
 def test_the_page_shows_them_all_and_stays_small(run: Path) -> None:

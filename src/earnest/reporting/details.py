@@ -84,8 +84,8 @@ def _say(label: str, heard: str, clips: int, total: int) -> str:
     return f"“{label}” {how}: {clips} of {total} ({percent(clips / max(1, total))})"
 
 
-def groups_of(run: RunFiles) -> tuple[str, list[tally.Share]] | None:
-    """The share of right answers of every group, weakest first, and what a group is called.
+def groups_of(run: RunFiles) -> tuple[str, list[tally.Share], float] | None:
+    """What a group is called, the share of right answers of every one, weakest first, and that over all clips.
 
     None for runs without classes or groups, and where groups have hardly more than one clip each.
     """
@@ -97,17 +97,17 @@ def groups_of(run: RunFiles) -> tuple[str, list[tally.Share]] | None:
     found = sorted(tally.shares(run.predictions, column), key=lambda share: share.value)
     if len(found) < 2 or statistics.median([share.clips for share in found]) < CLIPS_PER_BAR:
         return None
-    return "recording" if column == "source" else column, found
+    pooled = float((run.predictions["target"] == run.predictions["prediction"]).mean() or 0)  # type: ignore[arg-type]
+    return "recording" if column == "source" else column, found, pooled
 
 
 def groups(run: RunFiles) -> Section | None:
     """The share of right answers for every speaker, or whatever the clips are grouped by."""
     told = groups_of(run)
-    if told is None or run.predictions is None:
+    if told is None:
         return None
-    noun, found = told
+    noun, found, pooled = told
     shown = found[:BARS]
-    pooled = float((run.predictions["target"] == run.predictions["prediction"]).mean() or 0)  # type: ignore[arg-type]
     data = {
         "noun": noun,
         "nouns": plural(noun),

@@ -35,16 +35,15 @@ def conditions(run: RunFiles) -> Section | None:
         return None
     primary = run.scores.get("primary", "accuracy")
     plain = str(primary) in PLAIN_METRICS
-    overall = number(run.scores.get("score"))
+    overall, told = number(run.scores.get("score")), told_conditions(run)
     noun = "recording" if run.scores.get("group") == "source" else run.scores.get("group")
     parts = []
     for condition in found[0]["conditions"]:
         rows = sorted(condition["values"], key=lambda row: tally.natural(str(row["value"])))
-        told = [row for row in rows if number(row["score"]) is not None]
-        figure = None
-        if told and not plain:
+        shares, figure = told.get(str(condition["name"])), None
+        if shares and not plain:
             label = f"{metric_name(primary)} by {condition['name']}, with 95 % intervals"
-            figure = figures.group_bars([_share(row) for row in told], "values", overall, label)
+            figure = figures.group_bars(shares, "values", overall, label)
         parts.append({"name": condition["name"], "figure": figure, "rows": [_row(primary, row) for row in rows]})
     data = {
         "parts": parts,
@@ -55,6 +54,18 @@ def conditions(run: RunFiles) -> Section | None:
         "units": plural(str(run.scores.get("level", "clip"))),
     }
     return Section("conditions", "Score by condition", "conditions.html.j2", data)
+
+
+def told_conditions(run: RunFiles) -> dict[str, list[Share]]:
+    """Of every condition, the values that have a score, with their intervals, in natural order."""
+    found = stored(run, "conditions.json")
+    told: dict[str, list[Share]] = {}
+    for condition in found[0]["conditions"] if found else ():
+        rows = sorted(condition["values"], key=lambda row: tally.natural(str(row["value"])))
+        shares = [_share(row) for row in rows if number(row["score"]) is not None]
+        if shares:
+            told[str(condition["name"])] = shares
+    return told
 
 
 def _share(row: Mapping[str, Any]) -> Share:

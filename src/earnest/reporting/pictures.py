@@ -130,12 +130,18 @@ def band_energy(facts: dict[str, Any], arrays: dict[str, np.ndarray], number: in
             parts.append(svg.text(x, bottom + 17, f"{hz / 1000:g}k" if hz >= 1000 else str(hz), "tick", "middle"))
     low, high = ([(across(n), up(float(v))) for n, v in enumerate(arrays[name][number])] for name in ("low", "high"))
     parts.append(svg.polygon([*high, *reversed(low)], "ribbon"))
-    names = [entry["label"] for entry in facts["classes"]]
-    base = shown[names.index(facts["neutral"])] if facts["neutral"] else shown.mean(0)
+    base = reference_energy(facts, arrays)
     parts.append(svg.path(((across(n), up(float(v))) for n, v in enumerate(base)), "curve reference-curve"))
     parts.append(svg.path(((across(n), up(float(v))) for n, v in enumerate(shown[number])), "curve train"))
     label = f"Mean energy of {one['label']} in {len(centres)} mel bands, in dB, with 95 % intervals"
     return svg.picture(width, height, label, *parts)
+
+
+def reference_energy(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The energy in every band that classes are compared with: that of neutral, or the mean of all classes."""
+    names, shown = [entry["label"] for entry in facts["classes"]], arrays["band"].astype(float)
+    energy: np.ndarray = shown[names.index(facts["neutral"])] if facts["neutral"] else shown.mean(0)
+    return energy
 
 
 def saliency(run: RunFiles, sounds: Sounds) -> Section | None:
