@@ -4,16 +4,22 @@ import { el, svg } from "./dom.js";
 import { cell, clips, count, fixed } from "./format.js";
 import { t } from "./language.js";
 
+const ALL = 500; // bars that a list may hold
+
 /**
- * How many clips have each value: a list of bars, the first `most` of them. With `pick`, a bar is a button that
+ * How many clips have each value: a list of bars, the first `most` of them and the rest on demand. With `pick`, a bar is a button that
  * narrows the table to its value.
  */
 export function bars(bins, { most = 8, pick = null, chosen = () => false } = {}) {
   const highest = Math.max(...bins.map((bin) => bin.clips), 1);
-  const seen = bins.slice(0, most);
-  const items = seen.map((bin) => el("li", {}, bar(bin, highest, pick, chosen)));
-  return el("div", {}, el("ul", { class: "bars" }, items),
-    bins.length > most ? el("p", { class: "fine", t: ["n more values", { n: count(bins.length - most) }] }) : null);
+  const items = (part) => part.map((bin) => el("li", {}, bar(bin, highest, pick, chosen)));
+  const list = el("ul", { class: "bars" }, items(bins.slice(0, most)));
+  const rest = el("button", { type: "button", class: "plain quiet small", t: ["n more values", { n: count(bins.length - most) }], on: { click: () => {
+    list.append(...items(bins.slice(most, ALL)));
+    list.children[most].querySelector("button")?.focus();
+    rest.remove();
+  } } });
+  return el("div", {}, list, bins.length > most ? rest : null);
 }
 
 function bar(bin, highest, pick, chosen) {

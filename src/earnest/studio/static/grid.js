@@ -2,7 +2,6 @@
 
 import { el, fill } from "./dom.js";
 import { cell, clips } from "./format.js";
-import { t } from "./language.js";
 
 const ROW = 34; // px, as .grid .row in style.css
 const PAGE = 200; // rows of one request
@@ -124,7 +123,7 @@ export class Grid {
   #write(row, place) {
     const { group, row: number } = this.#at(place);
     const record = group ? null : this.#record(number);
-    const state = `${place} ${group ? "group" : record ? "row" : "wait"} ${this.language}`;
+    const state = `${place} ${group ? "group" : record ? "row" : "wait"}`;
     row.classList.toggle("active", place === this.active);
     row.setAttribute("aria-selected", String(Boolean(record) && record.id === this.opened));
     if (row.dataset.state === state) return;

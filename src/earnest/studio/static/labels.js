@@ -53,6 +53,7 @@ export class LabelTable {
       this.dirty = true;
       this.state.textContent = "";
       this.element.prepend(problem(error));
+      announce(error.message);
     }
     this.save_button.disabled = !this.dirty;
   }

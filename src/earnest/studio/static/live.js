@@ -6,7 +6,8 @@ import { fixed } from "./format.js";
 import { t } from "./language.js";
 
 const SHOWN_S = 20; // how much of the past the lines show
-const MOST = 8; // labels with a bar, those with the highest scores
+const MOST = 6; // labels with a bar: those that scored highest of late, in their own order
+const LATE_S = 3;
 const LONGEST = 2 ** 19; // bytes of one frame; the server takes up to 2 ** 20
 const COLOURS = 8; // line colours in style.css
 
@@ -62,7 +63,9 @@ export class LiveScores {
     this.answer = el("p", { class: "live-label" }, "…");
     this.bars = el("ul", { class: "score-bars" });
     this.lines = svg("svg", { class: "live-lines", viewBox: "0 0 600 120", preserveAspectRatio: "none", role: "img", "t-aria-label": "scores over time" });
-    this.element = el("div", { class: "live-scores" }, el("div", {}, this.answer, this.bars), this.lines);
+    this.times = [el("span", {}, "0 s"), el("span", {}, `${SHOWN_S} s`)];
+    this.element = el("div", { class: "live-scores" }, el("div", {}, this.answer, this.bars),
+      el("figure", {}, this.lines, el("figcaption", { class: "fine" }, this.times)));
   }
 
   /** One answer: the time in seconds, and label → score. */
@@ -78,13 +81,17 @@ export class LiveScores {
   #draw() {
     const [now, scores] = this.past.at(-1);
     const labels = Object.keys(scores);
-    const best = [...labels].sort((a, b) => scores[b] - scores[a]).slice(0, MOST);
-    this.answer.textContent = best[0];
+    const late = this.past.filter(([time]) => time > now - LATE_S);
+    const highest = new Map(labels.map((label) => [label, Math.max(...late.map(([, one]) => one[label] ?? 0))]));
+    const heard = [...labels].sort((a, b) => highest.get(b) - highest.get(a)).slice(0, MOST);
+    const best = labels.filter((label) => heard.includes(label));
+    this.answer.textContent = best.reduce((a, b) => (scores[b] > scores[a] ? b : a));
     scoreBars(this.bars, best.map((label) => [label, scores[label]]), labels);
     const from = Math.max(0, now - SHOWN_S);
     const lines = best.map((label) => svg("polyline", { class: `line c${labels.indexOf(label) % COLOURS}`,
       points: this.past.map(([time, one]) => `${(((time - from) / SHOWN_S) * 600).toFixed(1)},${(118 - 116 * (one[label] ?? 0)).toFixed(1)}`).join(" ") }));
-    fill(this.lines, svg("line", { class: "grid-line", x1: 0, x2: 600, y1: 118, y2: 118 }), lines);
+    [from, from + SHOWN_S].forEach((time, at) => (this.times[at].textContent = `${fixed(time, 0)} s`));
+    fill(this.lines, [2, 60, 118].map((y) => svg("line", { class: "grid-line", x1: 0, x2: 600, y1: y, y2: y })), lines);
   }
 }
 

@@ -15,15 +15,19 @@ const CHOSEN = { corpus: "corpus", task: "task", frontend: "frontend", model: "m
 /** Open the form; the answer closes it. */
 export function openForm(page) {
   const host = el("div", { "aria-busy": "true" });
+  let again = () => {};
+  const speak = () => again();
+  document.addEventListener("language", speak);
   fill(page, el("p", { class: "back" }, el("a", { href: "#/runs", t: "all runs" })), el("h2", { t: "start a run" }), host);
   Promise.all([ask("/api/recipes"), ask("/api/schema")]).then(([recipes, schema]) => {
     host.removeAttribute("aria-busy");
-    fill(host, form(recipes, schema));
+    fill(host, form(recipes, schema, (action) => (again = action)));
   }).catch((error) => fill(host, problem(error)));
-  return () => {};
+  return () => document.removeEventListener("language", speak);
 }
 
-function form(recipes, schema) {
+/** The form itself; `onLanguage` takes what must be said again after a switch. */
+function form(recipes, schema, onLanguage) {
   const controls = new Map(); // dotted key → control
   const yaml = el("details", { hidden: true }, el("summary", { t: "the recipe" }), el("pre", { tabindex: "0" }));
   const about = el("p", { class: "hint" });
@@ -36,8 +40,10 @@ function form(recipes, schema) {
   const twin = el("input", { type: "checkbox", role: "switch", name: "twin", id: "twin" });
   const wrong = el("div", {});
   const start = el("button", { class: "primary", t: "start" });
-  recipe.addEventListener("change", () => chooseRecipe(recipe.value, recipes, controls, yaml, about));
-  chooseRecipe("", recipes, controls, yaml, about);
+  const again = () => chooseRecipe(recipe.value, recipes, controls, yaml, about);
+  recipe.addEventListener("change", again);
+  again();
+  onLanguage(again);
   return el("form", { class: "form", novalidate: true, on: { submit: async (event) => {
     event.preventDefault();
     start.disabled = true;
