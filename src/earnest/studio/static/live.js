@@ -1,5 +1,7 @@
 // What a model says of a microphone while it listens: bars of the newest scores, and lines of those before.
 
+import { LabelColours } from "/player/colours.js";
+
 import { part } from "./api.js";
 import { el, fill, svg } from "./dom.js";
 import { fixed } from "./format.js";
@@ -9,7 +11,6 @@ const SHOWN_S = 20; // how much of the past the lines show
 const MOST = 6; // labels with a bar: those that scored highest of late, in their own order
 const LATE_S = 3;
 const LONGEST = 2 ** 19; // bytes of one frame; the server takes up to 2 ** 20
-const COLOURS = 8; // line colours in style.css
 
 /** A connection to a bundle's ear: `feed` samples, `end` for the last events. */
 export class Ear {
@@ -85,21 +86,30 @@ export class LiveScores {
     const highest = new Map(labels.map((label) => [label, Math.max(...late.map(([, one]) => one[label] ?? 0))]));
     const heard = [...labels].sort((a, b) => highest.get(b) - highest.get(a)).slice(0, MOST);
     const best = labels.filter((label) => heard.includes(label));
-    this.answer.textContent = best.reduce((a, b) => (scores[b] > scores[a] ? b : a));
+    this.answer.textContent = labels.reduce((a, b) => (scores[b] > scores[a] ? b : a));
     scoreBars(this.bars, best.map((label) => [label, scores[label]]), labels);
     const from = Math.max(0, now - SHOWN_S);
-    const lines = best.map((label) => svg("polyline", { class: `line c${labels.indexOf(label) % COLOURS}`,
+    const colours = coloursOf(labels);
+    const lines = best.map((label) => svg("polyline", { class: "line", style: `color: ${colours.of(label)}`,
       points: this.past.map(([time, one]) => `${(((time - from) / SHOWN_S) * 600).toFixed(1)},${(118 - 116 * (one[label] ?? 0)).toFixed(1)}`).join(" ") }));
     [from, from + SHOWN_S].forEach((time, at) => (this.times[at].textContent = `${fixed(time, 0)} s`));
     fill(this.lines, [2, 60, 118].map((y) => svg("line", { class: "grid-line", x1: 0, x2: 600, y1: y, y2: y })), lines);
   }
 }
 
+/** The colours that the player gives these labels, met in this order. */
+function coloursOf(labels) {
+  const colours = new LabelColours();
+  labels.forEach((label) => colours.of(label));
+  return colours;
+}
+
 /** Labels with a bar for each score from 0 to 1, in the colour that its line has. */
 export function scoreBars(list, pairs, labels) {
+  const colours = coloursOf(labels);
   fill(list, pairs.map(([label, score]) => el("li", {}, el("span", { class: "name" }, label),
     el("span", { class: "n" }, `${fixed(100 * score, 1)} %`),
     svg("svg", { class: "bar", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
       svg("rect", { class: "track", width: 100, height: 6 }),
-      svg("rect", { class: `fill c${labels.indexOf(label) % COLOURS}`, width: 100 * Math.min(1, Math.max(0, score)), height: 6 })))));
+      svg("rect", { class: "fill", style: `color: ${colours.of(label)}`, width: 100 * Math.min(1, Math.max(0, score)), height: 6 })))));
 }
