@@ -1,0 +1,242 @@
+// The spectrogram: tiles of 512 columns by 256 rows, from a server or computed here from the samples, drawn where seen.
+
+import { mapColours, silence } from "./colours.js";
+import { Spectrum } from "./fft.js";
+import { Slices } from "./sound.js";
+import { prepare } from "./view.js";
+
+const WIDTH = 512; // columns of a tile
+const HEIGHT = 256; // rows of a tile
+const STEP_S = 0.01; // one column at level 0
+const FRAME_S = 0.032; // the shortest frame that is transformed
+const FINEST = -2; // level of the finest tiles computed here: columns of 2.5 ms
+const MOST_FRAMES = 8; // of a column: coarser ones show this many, evenly spread
+const KEPT = 96; // tiles
+const FLOOR_DB = -200;
+
+/** Pixels from addresses: `{url: (level, index, view) => address, step_s, width, levels, highest_hz}`. */
+export class ServedTiles {
+  constructor(tiles, changed) {
+    Object.assign(this, { tiles, changed, kept: new Map(), finest: 0 });
+    this.coarsest = Math.max(0, tiles.levels - 1);
+    this.step_s = tiles.step_s ?? STEP_S;
+    this.width = tiles.width ?? WIDTH;
+    this.highest_hz = tiles.highest_hz ?? null;
+  }
+
+  /** A tile's picture; null while it is on its way. */
+  tile(level, index, look) {
+    const address = this.tiles.url(level, index, look);
+    const kept = this.kept.get(address);
+    if (kept) return refresh(this.kept, address, kept).ready ? kept.picture : null;
+    const entry = { picture: new Image(), ready: false };
+    entry.picture.onload = () => {
+      entry.ready = true;
+      this.changed();
+    };
+    entry.picture.decoding = "async";
+    entry.picture.src = address;
+    keep(this.kept, address, entry);
+    return null;
+  }
+
+  get busy() {
+    return [...this.kept.values()].some((entry) => !entry.ready && !entry.picture.complete);
+  }
+
+  stop() {
+    for (const { picture } of this.kept.values()) picture.removeAttribute("src");
+    this.kept.clear();
+  }
+}
+
+/** Pixels from the samples themselves: what is seen is computed first, in slices that leave the page its breath. */
+export class ComputedTiles {
+  constructor({ samples, rate }, changed) {
+    Object.assign(this, { samples, rate, changed, kept: new Map(), wanted: new Map(), finest: FINEST });
+    this.coarsest = Math.max(0, Math.ceil(Math.log2(samples.length / rate / STEP_S / WIDTH)));
+    this.step_s = STEP_S;
+    this.width = WIDTH;
+    this.highest_hz = rate / 2;
+    this.spectrum = new Spectrum(2 ** Math.ceil(Math.log2(FRAME_S * rate)));
+    this.top_db = loudest_db(samples);
+    this.running = false;
+  }
+
+  tile(level, index, look) {
+    const name = `${look.scale} ${level} ${index}`;
+    const kept = this.kept.get(name);
+    if (!kept) {
+      this.wanted.set(name, { level, index, scale: look.scale });
+      this.#run();
+      return null;
+    }
+    const colours = `${look.map} ${look.db}`;
+    if (kept.colours !== colours) Object.assign(kept, { colours, picture: paint(kept.levels_db, this.top_db, look, kept.picture) });
+    return refresh(this.kept, name, kept).picture;
+  }
+
+  get busy() {
+    return this.wanted.size > 0;
+  }
+
+  /** Forget what was asked for but is not seen any more. */
+  forget() {
+    this.wanted.clear();
+  }
+
+  stop() {
+    this.stopped = true;
+    this.wanted.clear();
+    this.kept.clear();
+  }
+
+  async #run() {
+    if (this.running) return;
+    this.running = true;
+    const slices = new Slices();
+    while (this.wanted.size && !this.stopped) {
+      const [name, tile] = this.wanted.entries().next().value;
+      const levels_db = await this.#compute(tile, slices);
+      this.wanted.delete(name);
+      keep(this.kept, name, { levels_db, colours: null, picture: null });
+      this.changed();
+    }
+    this.running = false;
+  }
+
+  /** Decibels of one tile, (columns, rows) with the lowest frequency first. */
+  async #compute({ level, index, scale }, slices) {
+    const { samples, rate, spectrum } = this;
+    const rows = rowBins(scale, spectrum, rate);
+    const out = new Float32Array(WIDTH * HEIGHT).fill(FLOOR_DB);
+    const [one, sum] = [new Float32Array(spectrum.bins), new Float32Array(spectrum.bins)];
+    const column_s = STEP_S * 2 ** level;
+    const frames = Math.min(MOST_FRAMES, Math.max(1, 2 ** level));
+    for (let column = 0; column < WIDTH; column++) {
+      const begin = (index * WIDTH + column) * column_s * rate;
+      if (begin >= samples.length) break;
+      sum.fill(0);
+      for (let frame = 0; frame < frames; frame++) {
+        const middle = begin + ((frame + 0.5) / frames) * column_s * rate;
+        spectrum.power(samples, Math.round(middle - spectrum.size / 2), one);
+        for (let bin = 0; bin < one.length; bin++) sum[bin] += one[bin] / frames;
+        await slices.pause();
+      }
+      write(sum, rows, out, column * HEIGHT);
+    }
+    return out;
+  }
+}
+
+/** For each row the bin below its middle and how far beyond it lies, and the bins it spans where it spans several. */
+function rowBins(scale, spectrum, rate) {
+  const top = scale === "mel" ? mel(rate / 2) : rate / 2;
+  const bin = (edge) => ((scale === "mel" ? hertz(edge) : edge) / rate) * spectrum.size;
+  return Array.from({ length: HEIGHT }, (_, row) => {
+    const [from, middle, to] = [row, row + 0.5, row + 1].map((at) => bin((at / HEIGHT) * top));
+    return { low: Math.min(spectrum.bins - 2, Math.floor(middle)), share: middle - Math.floor(middle), from: Math.ceil(from), to: Math.ceil(to) };
+  });
+}
+
+function write(power, rows, out, at) {
+  for (let row = 0; row < HEIGHT; row++) {
+    const { low, share, from, to } = rows[row];
+    let level = power[low] + share * (power[low + 1] - power[low]);
+    for (let bin = from; bin < to; bin++) if (power[bin] > level) level = power[bin];
+    out[at + row] = level > 1e-20 ? 10 * Math.log10(level) : FLOOR_DB;
+  }
+}
+
+/** Mel of O'Shaughnessy (1987), as in HTK. */
+export const mel = (hz) => 2595 * Math.log10(1 + hz / 700);
+export const hertz = (mels) => 700 * (10 ** (mels / 2595) - 1);
+
+function loudest_db(samples) {
+  let most = 1e-5;
+  for (let at = 0; at < samples.length; at++) {
+    const size = Math.abs(samples[at]);
+    if (size > most) most = size;
+  }
+  return 20 * Math.log10(most);
+}
+
+function paint(levels_db, top_db, { db, map }, canvas) {
+  canvas ??= Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT });
+  const pen = canvas.getContext("2d");
+  const image = pen.createImageData(WIDTH, HEIGHT);
+  const pixels = new Uint32Array(image.data.buffer);
+  const colours = mapColours(map);
+  for (let column = 0; column < WIDTH; column++) {
+    for (let row = 0; row < HEIGHT; row++) {
+      const share = 1 + (levels_db[column * HEIGHT + row] - top_db) / db;
+      pixels[(HEIGHT - 1 - row) * WIDTH + column] = colours[Math.min(255, Math.max(0, Math.round(share * 255)))];
+    }
+  }
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
+function keep(kept, name, entry) {
+  kept.set(name, entry);
+  if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+}
+
+function refresh(kept, name, entry) {
+  kept.delete(name);
+  kept.set(name, entry);
+  return entry;
+}
+
+/** The canvas: tiles of the level that fits the screen, coarser ones where those are not there yet. */
+export class Spectrogram {
+  constructor(canvas, view, source, look) {
+    Object.assign(this, { canvas, view, source, look });
+  }
+
+  draw() {
+    const { canvas, view, source, look } = this;
+    const height = canvas.clientHeight;
+    const pen = prepare(canvas, view.width, height);
+    pen.fillStyle = silence(look.map);
+    pen.fillRect(0, 0, view.x(view.duration_s), height);
+    if (!source) return;
+    source.forget?.();
+    const wished = Math.floor(Math.log2(1 / (view.scale * source.step_s)));
+    const level = Math.min(source.coarsest, Math.max(source.finest, wished));
+    const span = this.#span(level);
+    const [first, last] = [Math.floor(view.start_s / span), Math.floor((Math.min(view.end_s, view.duration_s) - 1e-6) / span)];
+    pen.save();
+    pen.beginPath();
+    pen.rect(0, 0, view.x(view.duration_s), height);
+    pen.clip();
+    for (let index = first; index <= last; index++) this.#tile(pen, level, index, height);
+    pen.restore();
+  }
+
+  #span(level) {
+    return this.source.step_s * 2 ** level * this.source.width;
+  }
+
+  #tile(pen, level, index, height) {
+    const { view, source, look } = this;
+    const span = this.#span(level);
+    const [left, right] = [view.x(index * span), view.x((index + 1) * span)];
+    const picture = source.tile(level, index, look);
+    if (picture) return void pen.drawImage(picture, 0, 0, source.width, HEIGHT, left, 0, right - left, height);
+    for (let coarser = level + 1; coarser <= source.coarsest; coarser++) {
+      const share = 2 ** (coarser - level);
+      const found = source.kept.size && this.#known(coarser, Math.floor(index / share));
+      if (!found) continue;
+      const from = ((index % share) * source.width) / share;
+      return void pen.drawImage(found, from, 0, source.width / share, HEIGHT, left, 0, right - left, height);
+    }
+  }
+
+  /** The picture of a tile that is there already. */
+  #known(level, index) {
+    const { source, look } = this;
+    const entry = source.kept.get(source instanceof ServedTiles ? source.tiles.url(level, index, look) : `${look.scale} ${level} ${index}`);
+    return entry && entry.ready !== false ? entry.picture : null;
+  }
+}
