@@ -169,9 +169,9 @@ def test_exported_graph_gives_the_same_numbers_for_any_batch_and_length(name: st
         assert_same(torch.from_numpy(found), frontend(clips))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "statistics"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("statistics", "micro_frontend")])
 def test_chunks_equal_the_whole(name: str) -> None:
-    """Frames away from the ends depend on their own samples only."""
+    """Frames away from the ends depend on their own samples only; those of micro_frontend on their past as well."""
     frontend = build(name)
     clips = voice(RATE)
     whole = frontend(clips)
