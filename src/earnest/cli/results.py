@@ -11,7 +11,6 @@ import typer
 from earnest.cli.verb import FAILED, AsJson, Data, Debug, Quiet, next_step, print_json, say
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
-RunOrGrid = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run or of a grid.")]
 
 
 class Style(StrEnum):
@@ -91,27 +90,40 @@ def compare(
 
 
 def report(
-    run: RunOrGrid,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folder of a run or of a grid; or several runs.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the comparison of several runs goes.")] = None,
+    notebook: Annotated[bool, typer.Option("--notebook", help="Write a notebook with the figures as well.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write the report of a run or a grid again, one file that opens without a network.
+    """Write the report of a run or a grid again, or compare several runs; one file that opens without a network.
 
     Examples
     --------
     earnest report runs/fsdd
     earnest report runs/emotion-grid
-    earnest report runs/fsdd --json
-    """
-    from earnest.overview import write_overview
+    earnest report runs/ds_cnn runs/svm --out ds_cnn-or-svm.html
+    earnest report runs/fsdd --notebook
 
-    path = write_overview(run)
+    Several runs become one page: their scores, the differences in pairs with Holm's correction, classes and groups side
+    by side, and clips on which they disagree, to listen to. It goes into the folder that holds the first run, as
+    comparison.html. A notebook draws the figures of a run with `earnest.reporting.charts`, for papers.
+    """
+    from earnest.overview import write_comparison, write_overview
+    from earnest.reporting.notebook import write_notebook
+
+    if out is not None and len(runs) == 1:
+        raise typer.BadParameter("it is for the comparison of several runs; a run's report goes into its folder.")
+    path = write_overview(runs[0]) if len(runs) == 1 else write_comparison(runs, out)
+    drawn = write_notebook(runs) if notebook else None
     if as_json:
-        print_json({"report": str(path)})
+        print_json({"report": str(path)} | ({"notebook": str(drawn)} if drawn else {}))
         return
     typer.echo(path)
-    next_step(f"earnest table {run}", quiet=quiet)
+    if drawn:
+        typer.echo(drawn)
+    next_step(f"earnest table {' '.join(map(str, runs))}", quiet=quiet)
 
 
 def export(

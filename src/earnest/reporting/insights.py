@@ -162,14 +162,15 @@ def places(points: Sequence[Mapping[str, Any]], marks: Mapping[str, Mark | None]
         right = point["label"] == point["prediction"]
         words = f"{point['id']}: {point['label']}" + ("" if right else f", heard as {point['prediction']}")
         mark = marks.get(point["label"])
-        drawn.append(_point(across(float(point["x"])), up(float(point["y"])), mark, not right, words, point["id"]))
+        drawn.append(point(across(float(point["x"])), up(float(point["y"])), mark, not right, words, point["id"]))
     label = f"{len(points)} clips as the model places them, coloured by class; hollow where its answer is wrong"
     return svg.picture(width, height, label, *drawn, class_="chart map")
 
 
-def _point(
+def point(
     x: float, y: float, mark: Mark | None, hollow: bool, words: str | None = None, clip: str | None = None
 ) -> Markup:
+    """One mark of a class's colour and shape, hollow where its answer is wrong; `clip` is what it plays."""
     colour, shape = mark or (None, 0)
     class_ = f"spot {'none' if colour is None else f'c{colour}'}{' hollow' if hollow else ''}"
     title = (svg.element("title", words),) if words else ()
@@ -182,4 +183,4 @@ def _point(
 
 
 def _sample(mark: Mark | None) -> Markup:
-    return svg.picture(12, 12, "", _point(6, 6, mark, False), class_="sample")
+    return svg.picture(12, 12, "", point(6, 6, mark, False), class_="sample")
