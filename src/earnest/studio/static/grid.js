@@ -36,7 +36,7 @@ export class Grid {
     this.total = answer.total;
     this.pages = new Map(answer.rows.length ? [[0, answer.rows]] : []);
     this.#group(answer.groups);
-    this.active = -1;
+    this.active = this.wanted = -1;
     this.element.removeAttribute("aria-activedescendant");
     this.element.scrollTop = 0;
     this.element.setAttribute("aria-rowcount", this.length + 1);
@@ -47,6 +47,12 @@ export class Grid {
     fill(this.head, this.columns.map((column) => this.#heading(column)));
     this.pool.forEach((row) => row.remove());
     this.pool = [];
+    this.#draw();
+  }
+
+  /** Write all rows again, in another language. */
+  again() {
+    for (const row of this.pool) row.dataset.state = "";
     this.#draw();
   }
 
@@ -155,6 +161,7 @@ export class Grid {
       const answer = await this.fetchPage(page * PAGE, PAGE);
       if (version !== this.version) return;
       this.pages.set(page, answer.rows);
+      if (Math.floor(this.wanted / PAGE) === page) this.open(answer.rows[this.wanted - page * PAGE]);
       for (const old of this.pages.keys()) {
         if (this.pages.size <= KEPT) break;
         if (old !== page) this.pages.delete(old);
@@ -194,6 +201,7 @@ export class Grid {
     if (group) this.narrow(group.value);
     else {
       const record = this.#record(row);
+      this.wanted = record ? -1 : row; // opened when its page is here
       if (record) this.open(record);
     }
     this.#draw();

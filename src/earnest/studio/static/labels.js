@@ -3,7 +3,7 @@
 import { send } from "./api.js";
 import { announce, el, fill, problem } from "./dom.js";
 import * as format from "./format.js";
-import { t } from "./language.js";
+import { t, translate } from "./language.js";
 
 const EXPORTS = [["rttm", "RTTM"], ["TextGrid", "TextGrid"], ["txt", "Audacity"], ["csv", "CSV"]];
 const FIRST = "labels"; // the lane that is there before any was drawn
@@ -45,13 +45,13 @@ export class LabelTable {
   async save() {
     if (!this.dirty) return;
     this.dirty = false;
-    this.state.textContent = t("saving");
+    translate(this.state, "", "saving");
     try {
       await send("PUT", `${this.address}/labels`, { lanes: this.lanes });
-      this.state.textContent = t("saved");
+      translate(this.state, "", "saved");
     } catch (error) {
       this.dirty = true;
-      this.state.textContent = "";
+      translate(this.state, "", "unsaved");
       this.element.prepend(problem(error));
       announce(error.message);
     }
@@ -67,7 +67,7 @@ export class LabelTable {
   #touched() {
     this.dirty = true;
     this.save_button.disabled = false;
-    this.state.textContent = t("unsaved");
+    translate(this.state, "", "unsaved");
   }
 
   #edited() {

@@ -1,10 +1,11 @@
-// The player, fed by the server: peaks and spectrogram tiles for any length, the sound itself by ranges.
+// The player: short recordings wholly in the page, long ones with peaks and spectrogram tiles of the server's.
 
 import { Player } from "/player/player.js";
 
 import { ask, query } from "./api.js";
 import { language } from "./language.js";
 
+const SHORT_S = 60; // up to here the page computes peaks and spectrogram itself, as fine as the recording is
 const COLUMNS = 2000; // peaks of the whole recording
 const STEP_S = 0.01; // one frame of the spectrogram
 const WIDTH = 512; // pixels of a tile
@@ -14,10 +15,11 @@ const WIDTH = 512; // pixels of a tile
  * `audio`, `peaks` and `tiles`. `options` go to the player: `editable`.
  */
 export async function makePlayer(host, sound, lanes, options = {}) {
-  const peaks = await ask(query(sound.peaks, { columns: COLUMNS }));
+  const long = sound.duration_s > SHORT_S;
+  const peaks = long ? await ask(query(sound.peaks, { columns: COLUMNS })) : null;
   const box = document.createElement("div");
   host.replaceChildren(box);
-  return Player.create(box, { audio: sound.audio, duration_s: sound.duration_s, peaks, tiles: tilesOf(sound), lanes,
+  return Player.create(box, { audio: sound.audio, duration_s: sound.duration_s, peaks, tiles: long ? tilesOf(sound) : null, lanes,
     language: language(), ...options });
 }
 
@@ -27,5 +29,5 @@ function tilesOf({ tiles, duration_s: seconds }) {
   const levels = tiles.levels ?? 1 + Math.max(0, Math.ceil(Math.log2(seconds / STEP_S / WIDTH)));
   const url = (level, index, { scale = "mel", db = 80, map = "viridis" } = {}) =>
     query(base.includes("{level}") ? base.replace("{level}", level).replace("{index}", index) : `${base}/${level}/${index}.png`, { scale, db, map });
-  return { url, step_s: tiles.step_s ?? STEP_S, width: tiles.width ?? WIDTH, levels };
+  return { url, step_s: tiles.step_s ?? STEP_S, width: tiles.width ?? WIDTH, levels, highest_hz: tiles.highest_hz };
 }

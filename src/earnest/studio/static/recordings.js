@@ -7,7 +7,7 @@ import { openClip } from "./clip.js";
 import { announce, el, field, fill, later, problem } from "./dom.js";
 import * as format from "./format.js";
 import { Grid } from "./grid.js";
-import { t } from "./language.js";
+import { t, translate } from "./language.js";
 
 const PAGE = 200; // rows of the first answer
 const TYPING_MS = 200; // a search begins this long after the last letter
@@ -36,7 +36,7 @@ class Recordings {
       el("div", { class: "with-facets" }, el("details", { class: "facets-box", open: innerWidth > 900 },
         el("summary", { t: "distributions" }), this.facets), this.grid.element), this.clip, this.audit);
     this.page = page;
-    this.redraw = () => this.table && this.#reload();
+    this.redraw = () => this.grid.again();
     document.addEventListener("language", this.redraw);
     this.#begin(rest);
   }
@@ -133,7 +133,7 @@ class Recordings {
       this.grid.show(answer, this.order);
       if (this.opened) this.grid.mark(this.opened.id);
       const all = this.order.filters.length || this.order.search ? "clips found" : "clips in all";
-      this.total.textContent = answer.total ? t(all, { n: answer.total, text: format.count(answer.total) }) : t("nothing found");
+      translate(this.total, "", ...(answer.total ? [all, { n: answer.total, text: format.count(answer.total) }] : ["nothing found"]));
     } catch (error) {
       if (turn === this.turn) this.#fail(error);
     }
