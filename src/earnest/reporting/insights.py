@@ -162,12 +162,12 @@ def places(points: Sequence[Mapping[str, Any]], marks: Mapping[str, Mark | None]
         right = point["label"] == point["prediction"]
         words = f"{point['id']}: {point['label']}" + ("" if right else f", heard as {point['prediction']}")
         mark = marks.get(point["label"])
-        drawn.append(point(across(float(point["x"])), up(float(point["y"])), mark, not right, words, point["id"]))
+        drawn.append(spot(across(float(point["x"])), up(float(point["y"])), mark, not right, words, point["id"]))
     label = f"{len(points)} clips as the model places them, coloured by class; hollow where its answer is wrong"
     return svg.picture(width, height, label, *drawn, class_="chart map")
 
 
-def point(
+def spot(
     x: float, y: float, mark: Mark | None, hollow: bool, words: str | None = None, clip: str | None = None
 ) -> Markup:
     """One mark of a class's colour and shape, hollow where its answer is wrong; `clip` is what it plays."""
@@ -183,4 +183,4 @@ def point(
 
 
 def _sample(mark: Mark | None) -> Markup:
-    return svg.picture(12, 12, "", point(6, 6, mark, False), class_="sample")
+    return svg.picture(12, 12, "", spot(6, 6, mark, False), class_="sample")

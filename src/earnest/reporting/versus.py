@@ -230,13 +230,13 @@ def dots(rows: Sequence[Mapping[str, Any]]) -> Markup:
             colour = f"c{place % COLOURS}"
             words = f"{percent(share.value)} ({percent(share.low)} to {percent(share.high)}), {share.clips} clips"
             reach = svg.line(across(share.low), y, across(share.high), y, f"reach {colour}")
-            mark = insights.point(across(share.value), y, (place % COLOURS, place // COLOURS % 3), False)
+            mark = insights.spot(across(share.value), y, (place % COLOURS, place // COLOURS % 3), False)
             parts.append(svg.element("g", svg.element("title", f"{row['name']}: {words}"), reach, mark))
     return svg.picture(width, bottom + 4, "The same numbers stand in the table below.", *parts, class_="chart wide")
 
 
 def _sample(place: int) -> Markup:
-    mark = insights.point(6, 6, (place % COLOURS, place // COLOURS % 3), False)
+    mark = insights.spot(6, 6, (place % COLOURS, place // COLOURS % 3), False)
     return svg.picture(12, 12, "", mark, class_="sample")
 
 
