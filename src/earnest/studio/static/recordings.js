@@ -119,7 +119,7 @@ class Recordings {
   #rows(offset, limit) {
     const { sort, descending, search, filters, group } = this.order;
     return ask(query(`/api/tables/${part(this.table)}/rows`, { sort, descending: descending ? 1 : 0, search, group, offset, limit,
-      filter: filters.map(({ column, value }) => `${column}:${value}`) }));
+      filter: filters.map(({ column, value }) => `${column}:${value ?? ""}`) })); // an empty value finds empty cells
   }
 
   async #reload() {
@@ -173,17 +173,18 @@ class Recordings {
     this.grid.head.querySelectorAll("button")[[...this.known].filter(({ name }) => !this.order.hidden.has(name)).findIndex(({ name }) => name === column)]?.focus();
   }
 
+  /** Show only the clips with this value, in the place of another one of its column; a second time, all again. */
   #filter(column, value) {
-    const at = this.order.filters.findIndex((one) => one.column === column && String(one.value) === String(value));
-    if (at < 0) this.order.filters.push({ column, value });
-    else this.order.filters.splice(at, 1);
+    const again = this.#isChosen(column, value);
+    this.order.filters = this.order.filters.filter((one) => one.column !== column);
+    if (!again) this.order.filters.push({ column, value });
     this.#reload();
     this.#facetStates();
   }
 
   #chips() {
-    fill(this.chips, this.order.filters.map(({ column, value }) => el("button", { type: "button", class: "chip", "t-aria-label": ["remove filter", { column, value }],
-      on: { click: () => this.#filter(column, value) } }, `${column}: ${value}`, el("span", { "aria-hidden": "true" }, " ×"))));
+    fill(this.chips, this.order.filters.map(({ column, value }) => el("button", { type: "button", class: "chip", "t-aria-label": ["remove filter", { column, value: value ?? "–" }],
+      on: { click: () => this.#filter(column, value) } }, `${column}: ${value ?? "–"}`, el("span", { "aria-hidden": "true" }, " ×"))));
   }
 
   async #distributions() {

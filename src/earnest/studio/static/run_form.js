@@ -20,9 +20,8 @@ export function openForm(page) {
   document.addEventListener("language", speak);
   fill(page, el("p", { class: "back" }, el("a", { href: "#/runs", t: "all runs" })), el("h2", { t: "start a run" }), host);
   Promise.all([ask("/api/recipes"), ask("/api/schema")]).then(([recipes, schema]) => {
-    host.removeAttribute("aria-busy");
     fill(host, form(recipes, schema, (action) => (again = action)));
-  }).catch((error) => fill(host, problem(error)));
+  }).catch((error) => fill(host, problem(error))).finally(() => host.removeAttribute("aria-busy"));
   return () => document.removeEventListener("language", speak);
 }
 
