@@ -9,12 +9,14 @@ plan (UEM). Of RTTM the SPEAKER lines are read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from earnest.errors import DataError
 from earnest.formats._scan import scan_audio
+from earnest.formats.labels import Label, checked
 from earnest.lists import BadRow
 from earnest.table import Table
 
@@ -77,6 +79,40 @@ def read_rttm(place: Path) -> list[tuple[str, float, float, str]]:
             raise _malformed(place, number)
         found.append((cells[1], begin, begin + length, cells[7]))
     return found
+
+
+def read_labels(place: Path, recording: str | None = None) -> list[Label]:
+    """The turns of one recording, all in the lane `speakers`.
+
+    Raises
+    ------
+    DataError : the file cannot be read, a line is malformed, or it tells of several recordings and not of this one.
+    """
+    turns = read_rttm(place)
+    names = list(dict.fromkeys(name for name, *_ in turns))
+    stem = "" if recording is None else Path(recording).stem
+    chosen = stem if stem in names else names[0] if len(names) == 1 else None
+    if names and chosen is None:
+        raise DataError(
+            f"{place} tells of {len(names)} recordings, and not of “{recording}”: {', '.join(names[:3])} …",
+            "Name the recording as the file names it.",
+        )
+    return [
+        checked(round(begin, 6), round(end, 6), "" if who == "<NA>" else who, "speakers", str(place))
+        for name, begin, end, who in turns
+        if name == chosen
+    ]
+
+
+def labels_text(labels: Sequence[Label], recording: str, duration_s: float) -> str:
+    """SPEAKER lines; lanes are not told apart, and blanks within names become `_`."""
+    file = "_".join(recording.split()) or "recording"
+    lines = []
+    for one in sorted(labels):
+        length = round(one.end_s, 3) - round(one.start_s, 3)
+        who = "_".join(one.label.split()) or "<NA>"
+        lines.append(f"SPEAKER {file} 1 {one.start_s:.3f} {length:.3f} <NA> <NA> {who} <NA> <NA>\n")
+    return "".join(lines)
 
 
 def read_uem(place: Path) -> dict[str, Stretch]:

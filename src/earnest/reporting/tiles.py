@@ -163,7 +163,8 @@ def _coarser(columns: NDArray[np.float16], doublings: int, index: int) -> Power:
     power = np.asarray(10 ** (seen / 10), dtype=np.float32)
     first = np.arange(0, power.shape[1], each)
     sums: Power = np.add.reduceat(power, first, axis=1)
-    return sums / np.diff(np.append(first, power.shape[1])).astype(np.float32)
+    counts = np.diff(np.append(first, power.shape[1]))
+    return np.asarray(sums / counts, dtype=np.float32)
 
 
 def frame_size(sample_rate: int) -> int:
@@ -179,11 +180,10 @@ def _power(samples: NDArray[np.float32], starts: NDArray[np.int64], rate: int, f
     samples = np.pad(samples, (0, missing)) if missing > 0 else np.ascontiguousarray(samples)
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32) * np.float32(4 / size)
     framed = np.lib.stride_tricks.sliding_window_view(samples, size)
-    parts = []
+    parts: list[Power] = []
     for first in range(0, len(starts), _BATCH):
         spectrum = np.fft.rfft(framed[starts[first : first + _BATCH]] * window)
-        power = spectrum.real**2
-        power += spectrum.imag**2
+        power: Power = np.asarray(spectrum.real**2 + spectrum.imag**2, dtype=np.float32)
         parts.append(power if frames == 1 else power.reshape(-1, frames, power.shape[1]).mean(axis=1))
     return np.ascontiguousarray(np.concatenate(parts).T)
 
