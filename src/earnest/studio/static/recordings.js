@@ -213,14 +213,11 @@ class Recordings {
         button.setAttribute("aria-pressed", String(this.#isChosen(facet.dataset.column, button.querySelector(".name").textContent)));
   }
 
-  async #open(id) {
+  #open(id) {
     this.opened?.close();
-    this.opened = { id, close: () => {} };
     this.grid.mark(id);
     history.replaceState(null, "", `#/recordings/${part(this.table)}/${part(id)}`);
-    const view = await openClip(this.clip, this.table, id);
-    if (this.opened?.id === id) this.opened = { id, close: view.close };
-    else view.close();
+    this.opened = openClip(this.clip, this.table, id);
   }
 
   #audit() {

@@ -178,7 +178,10 @@ class Trial {
     fill(this.result, answer(said.prediction, said.name, said.bundle));
     this.#events(said.events ?? []);
     this.player?.destroy();
-    this.player = await makePlayer(this.host, said.upload, lanesOf(said));
+    this.player = null;
+    const player = await makePlayer(this.host, said.upload, lanesOf(said));
+    if (this.closed || this.shown !== said) player.destroy();
+    else this.player = player;
   }
 
   #events(list) {
