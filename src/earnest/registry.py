@@ -30,6 +30,9 @@ EXTRAS = {
     "av": "video",
     "espeakng_loader": "speech",
     "sounddevice": "mic",
+    "fastapi": "studio",
+    "starlette": "studio",
+    "uvicorn": "studio",
 }
 
 

@@ -1,0 +1,89 @@
+"""What a running studio holds: its folder, its temporary files, its child processes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earnest.errors import DataError
+from earnest.studio.folder import Folder, Source, Unknown
+from earnest.studio.limits import Limits
+from earnest.studio.sounds import Sound, Sounds
+from earnest.studio.tables import Tables, row_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LOOK_AGAIN_S = 2.0  # what lies in the folder is looked for this often at most
+
+
+@dataclass
+class Studio:
+    """One studio over one folder.
+
+    Parameters
+    ----------
+    root : the folder it shows.
+    limits : bounds on what clients may send.
+    data : folder of corpora, for the child processes (None: as the environment says).
+
+    Raises
+    ------
+    DataError : there is no such folder.
+    """
+
+    root: Path
+    limits: Limits = field(default_factory=Limits)
+    data: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.root.is_dir():
+            raise DataError(f"There is no folder {self.root}.", "Give a folder with recordings or runs, or make it.")
+        self.root = self.root.resolve()
+        self.folder = Folder(self.root)
+        self.temporary = Path(tempfile.mkdtemp(prefix="earnest-studio-"))
+        self.tables = Tables()
+        self.sounds = Sounds(self.temporary / "copies", self.limits)
+        self._lock = threading.Lock()
+        self._sources: list[Source] = []
+        self._until = 0.0
+
+    def close(self) -> None:
+        """End what was started and remove every temporary file."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def sources(self) -> list[Source]:
+        """What can be opened as a table: of this folder, and the corpora on this machine."""
+        with self._lock:
+            if time.monotonic() > self._until:
+                self._sources = self.folder.sources()
+                self._until = time.monotonic() + LOOK_AGAIN_S
+            return self._sources
+
+    def source(self, id: str) -> Source:
+        """The source of a table.
+
+        Raises
+        ------
+        Unknown : there is no table of that id.
+        """
+        for source in self.sources():
+            if source.id == id:
+                return source
+        raise Unknown(f"There is no table {id[:80]!r}.", "Reload the page to see what there is.")
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """The rows of a table."""
+        source = self.source(table)
+        assert source.path is not None
+        return self.tables.frame(source.path)
+
+    def sound(self, table: str, clip: str) -> Sound:
+        """The recording of a clip, or its piece of one."""
+        row = row_of(self.frame(table), clip)
+        return Sound(Path(row["audio"]), row.get("start_s"), row.get("end_s"))
