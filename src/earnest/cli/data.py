@@ -32,18 +32,26 @@ if TYPE_CHECKING:
 
 
 def corpora(
+    corpus: Annotated[str | None, typer.Argument(metavar="[CORPUS]", help="A corpus, a list, or folder:PATH.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the clips of CORPUS as .csv, .tsv, .jsonl or .parquet.")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """List the corpora Earnest knows, and which of them are on this machine.
+    """List the corpora Earnest knows, and which of them are on this machine; or write the clips of one as a list.
 
     Examples
     --------
     earnest corpora
     earnest corpora --json
+    earnest corpora fsdd --write fsdd.csv
     """
+    if corpus is not None or write is not None:
+        _write_list(corpus, write, data, as_json)
+        return
     known = [_corpus(name, data) for name in _corpus_names()]
     if as_json:
         print_json({"corpora": known})
@@ -176,6 +184,19 @@ def _audit(wanted: Recipe, *, split: bool, data: Path | None, progress: Progress
     progress.stage(f"comparing {len(table):,} clips")
     found = leaks.audit(table, folds, target=target).as_dict()
     return {**found, "protocol": folds.protocol if folds else None, "rejected": bad + found["rejected"]}
+
+
+def _write_list(corpus: str | None, write: Path | None, data: Path | None, as_json: bool) -> None:
+    from earnest.corpora import open_table
+
+    if corpus is None or write is None:
+        raise RecipeError("a list needs a corpus and a file.", "For example: earnest corpora fsdd --write fsdd.csv")
+    table = open_table(corpus, data=data)
+    table.write(write)
+    if as_json:
+        print_json({"list": str(write), "clips": len(table), "bad_rows": [bad.as_dict() for bad in table.bad_rows]})
+    else:
+        typer.echo(f"{write}: {len(table):,} clips")
 
 
 def complete_corpus(incomplete: str) -> list[str]:

@@ -15,10 +15,11 @@ from starlette.exceptions import HTTPException
 
 from earnest import __version__, reporting
 from earnest.errors import AudioError, EarnestError, StorageError
-from earnest.studio import recordings, training
+from earnest.studio import live, models, openapi_page, recordings, training
 from earnest.studio.folder import Unknown
 from earnest.studio.guard import error_of
 from earnest.studio.state import Studio
+from earnest.studio.uploads import Uploads
 
 PAGES = Path(__file__).parent / "static"
 PLAYER = Path(reporting.__file__).parent / "player"
@@ -28,7 +29,9 @@ def create_app(studio: Studio) -> FastAPI:
     """The application over one folder; `guard.Guard` goes in front of it."""
     app = FastAPI(title="Earnest studio", version=__version__, docs_url=None, redoc_url=None)
     app.state.studio = studio
-    for router in (recordings.router, training.router):
+    app.state.uploads = Uploads(studio.temporary / "uploads", studio.limits)
+    app.state.live = live.Live(studio.limits)
+    for router in (recordings.router, training.router, models.router, live.router, openapi_page.router):
         app.include_router(router)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(EarnestError, _problem)

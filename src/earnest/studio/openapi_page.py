@@ -14,7 +14,10 @@ from fastapi.responses import HTMLResponse
 
 router = APIRouter()
 METHODS = ("get", "put", "post")
-LIVE = """<section><h2 id="live">live</h2><article><h3><code>WS /api/bundles/{bundle}/live?rate=48000</code></h3>
+INTRODUCTION = """<p>Every address but <code>/health</code> needs the token that <code>earnest studio</code> printed.
+Errors are <code>{"error": what, "remedy": what to do}</code>. The same as data:
+<a href="/openapi.json">/openapi.json</a>.</p>"""
+LIVE = """<section><h2>live</h2><article><h3><code>WS /api/bundles/{bundle}/live?rate=48000</code></h3>
 <p>Send binary messages of 16-bit samples (little-endian, one channel, at the rate of the address), 1 MiB each at most.
 The answers are JSON: <code>{"time_s": …, "scores": {label: score}}</code> for each window and
 <code>{"event": {"start_s", "end_s", "label", "score"}}</code>. The text <code>{"end": true}</code> ends it: the last
@@ -41,16 +44,13 @@ def render(schema: Mapping[str, Any], here: str) -> str:
                 operation = operations[method]
                 tag = operation.get("tags", ["other"])[0]
                 groups.setdefault(tag, []).append("".join(_operation(method, path, operation)))
-    parts = [
-        f'<section><h2 id="{escape(tag)}">{escape(tag)}</h2>{"".join(found)}</section>' for tag, found in groups.items()
-    ]
-    title = escape(f"{schema['info']['title']} {schema['info']['version']}")
+    name = escape(f"{schema['info']['title']} {schema['info']['version']}")
+    sections = "".join(f"<section><h2>{escape(tag)}</h2>{''.join(found)}</section>" for tag, found in groups.items())
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: HTTP API</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body><h1>{title}: HTTP API</h1>'
-        "<p>Every address but <code>/health</code> needs the token that <code>earnest studio</code> printed. Errors are"
-        ' <code>{"error": what, "remedy": what to do}</code>. The same as data: <a href="/openapi.json">/openapi.json</a>.</p>'
-        f'<pre>curl -H "Authorization: Bearer $TOKEN" {escape(here)}/api/runs</pre>{"".join(parts)}{LIVE}</body></html>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}: HTTP API</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
+        f"<h1>{name}: HTTP API</h1>{INTRODUCTION}"
+        f'<pre>curl -H "Authorization: Bearer $TOKEN" {escape(here)}/api/runs</pre>{sections}{LIVE}</body></html>'
     )
 
 

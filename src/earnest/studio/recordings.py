@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic import BaseModel, Field
 
-from earnest.studio import tables
+from earnest.studio import annotations, tables
 from earnest.studio.guard import part
 from earnest.studio.sounds import facts
 from earnest.studio.state import Studio
@@ -18,6 +21,37 @@ MOST_ROWS = 1000
 HIDDEN = ("id", "audio", "start_s", "end_s")
 
 Text = Annotated[str, Query(max_length=500)]
+
+
+class Item(BaseModel):
+    """A label: what is said of a stretch of time, in seconds."""
+
+    start_s: float
+    end_s: float
+    label: str
+
+
+class Lane(BaseModel):
+    """Labels of one kind."""
+
+    name: str
+    items: list[Item]
+
+
+class Lanes(BaseModel):
+    """All labels of a clip."""
+
+    lanes: list[Lane]
+
+
+class Tile(BaseModel):
+    """Which tile of a spectrogram, and how it is drawn."""
+
+    level: Annotated[int, Field(ge=0, le=40)]
+    index: Annotated[int, Field(ge=0, le=2**40)]
+    scale: Literal["mel", "linear"] = "mel"
+    db: Annotated[float, Field(ge=20, le=160, allow_inf_nan=False)] = 80.0
+    map: Literal["viridis", "magma", "grey"] = "viridis"
 
 
 def studio_of(request: Request) -> Studio:
@@ -59,12 +93,63 @@ def get_distribution(request: Request, table: str, column: Text) -> dict[str, An
     return tables.distribution(studio_of(request).frame(part(table)), column)
 
 
+@router.get("/api/tables/{table}/audit", responses={202: {"description": "It is being worked on; ask again."}})
+def get_audit(request: Request, table: str) -> JSONResponse:
+    """What training and test would share, and copies of the same audio; a child process finds it."""
+    studio = studio_of(request)
+    place = studio.listed(studio.source(part(table)))
+    found = studio.jobs.result("audit", str(place), stamp=str(place.stat().st_mtime_ns))
+    return JSONResponse({"state": "running"}, 202) if found is None else JSONResponse(found)
+
+
 @router.get("/api/clips/{table}/{clip}/audio", response_class=FileResponse)
 def get_audio(request: Request, table: str, clip: str) -> FileResponse:
     """The sound of a clip, as the file it lies in or as a 16-bit WAV; ranges are answered."""
     studio = studio_of(request)
     path, kind = studio.sounds.playable(studio.sound(part(table), part(clip)))
     return FileResponse(path, media_type=kind, headers={"Content-Security-Policy": INLINE})
+
+
+@router.get("/api/clips/{table}/{clip}/peaks")
+def get_peaks(
+    request: Request, table: str, clip: str, columns: Annotated[int, Query(ge=1, le=20_000)] = 2000
+) -> dict[str, Any]:
+    """The outline of a clip: its lowest and highest samples in equal parts."""
+    studio = studio_of(request)
+    return outline(studio.sounds.drawn(studio.sound(part(table), part(clip))), columns)
+
+
+@router.get("/api/clips/{table}/{clip}/tiles/{level}/{index}.png", response_class=Response)
+def get_tile(request: Request, table: str, clip: str, view: Annotated[Tile, Depends()]) -> Response:
+    """One tile of a clip's spectrogram, 512 by 256 pixels."""
+    studio = studio_of(request)
+    return picture(studio.sounds.drawn(studio.sound(part(table), part(clip))), view)
+
+
+@router.get("/api/clips/{table}/{clip}/labels")
+def get_labels(request: Request, table: str, clip: str) -> dict[str, Any]:
+    """The labels that were drawn on a clip."""
+    return {"lanes": annotations.read(_labels_of(request, table, clip))}
+
+
+@router.put("/api/clips/{table}/{clip}/labels")
+def put_labels(request: Request, table: str, clip: str, given: Lanes) -> dict[str, Any]:
+    """Keep the labels of a clip."""
+    place = _labels_of(request, table, clip)
+    return {"lanes": annotations.write(place, [lane.model_dump() for lane in given.lanes])}
+
+
+@router.get("/api/clips/{table}/{clip}/labels.{suffix}", response_class=Response)
+def export_labels(
+    request: Request, table: str, clip: str, suffix: Literal["rttm", "TextGrid", "txt", "csv"]
+) -> Response:
+    """The labels of a clip for other programs: RTTM, Praat, Audacity (txt) or CSV."""
+    studio, id = studio_of(request), part(clip)
+    lanes = annotations.read(_labels_of(request, table, clip))
+    stem = PurePosixPath(id).stem or "clip"
+    text = annotations.exported(lanes, suffix, stem, facts(studio.sound(part(table), id))["duration_s"])
+    named = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{stem}.{suffix}', safe='')}"}
+    return Response(text, media_type=annotations.MEDIA_TYPES[suffix], headers=named)
 
 
 @router.get("/api/clips/{table}/{clip}")
@@ -79,7 +164,40 @@ def get_clip(request: Request, table: str, clip: str) -> dict[str, Any]:
         **known,
         "labels": {column: value for column, value in row.items() if column not in HIDDEN and value is not None},
         "lanes": [],
-        "audio": f"{base}/audio",
-        "peaks": f"{base}/peaks",
-        "tiles": None,
+        **places(base, known["duration_s"]),
     }
+
+
+def places(base: str, duration_s: float) -> dict[str, Any]:
+    """Where the sound, the outline and the spectrogram of a recording are."""
+    from earnest.reporting import tiles
+
+    known = {"url": f"{base}/tiles", "step_s": tiles.STEP_S, "width": tiles.WIDTH, "levels": tiles.levels(duration_s)}
+    return {"audio": f"{base}/audio", "peaks": f"{base}/peaks", "tiles": known}
+
+
+def outline(path: Path, columns: int) -> dict[str, Any]:
+    """A recording's outline as JSON."""
+    from earnest.reporting import envelopes
+
+    lowest, highest = envelopes.peaks(path, columns)
+    duration = envelopes.envelope(path).duration_s
+    return {"duration_s": duration, "minimum": _short(lowest), "maximum": _short(highest)}
+
+
+def picture(path: Path, view: Tile) -> Response:
+    """A tile of a recording's spectrogram as a PNG."""
+    from earnest.reporting import tiles
+
+    return Response(tiles.tile(path, view.level, view.index, view.scale, view.db, view.map), media_type="image/png")
+
+
+def _short(values: Any) -> list[float]:
+    return [round(value, 4) for value in values.tolist()]
+
+
+def _labels_of(request: Request, table: str, clip: str) -> Path:
+    """Where the labels of a clip that there is lie."""
+    studio = studio_of(request)
+    tables.row_of(studio.frame(part(table)), part(clip))
+    return annotations.place_of(studio.root, part(table), part(clip))

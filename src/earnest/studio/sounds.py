@@ -43,8 +43,12 @@ def facts(sound: Sound) -> dict[str, Any]:
     AudioError : it cannot be read.
     """
     info = audio.probe(sound.path)
-    start = sound.start_s or 0.0
-    end = min(sound.end_s, info.duration_s or sound.end_s) if sound.end_s is not None else info.duration_s
+    start, whole = sound.start_s or 0.0, info.duration_s
+    if not whole:
+        from earnest.reporting.envelopes import envelope
+
+        whole = envelope(sound.path).duration_s
+    end = whole if sound.end_s is None else min(sound.end_s, whole)
     return {"duration_s": max(0.0, end - start), "sample_rate": info.sample_rate, "channels": info.channels}
 
 
@@ -78,6 +82,10 @@ class Sounds:
         """
         known = media_type(sound.path) if sound.whole else None
         return (sound.path, known) if known else (self.copy(sound), "audio/wav")
+
+    def drawn(self, sound: Sound) -> Path:
+        """The file whose outline and spectrogram are those of the recording or the piece."""
+        return sound.path if sound.whole else self.copy(sound)
 
     def copy(self, sound: Sound) -> Path:
         """A 16-bit WAV of the recording or the piece, made now or before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import threading
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earnest.errors import DataError
+from earnest.errors import DataError, EarnestError
+from earnest.studio.children import Children, Jobs
 from earnest.studio.folder import Folder, Source, Unknown
 from earnest.studio.limits import Limits
 from earnest.studio.sounds import Sound, Sounds
@@ -19,6 +21,7 @@ from earnest.studio.tables import Tables, row_of
 if TYPE_CHECKING:
     import polars as pl
 
+CORPORA_S = 3.0  # that a first list of tables waits for the corpora
 LOOK_AGAIN_S = 2.0  # what lies in the folder is looked for this often at most
 
 
@@ -49,12 +52,19 @@ class Studio:
         self.temporary = Path(tempfile.mkdtemp(prefix="earnest-studio-"))
         self.tables = Tables()
         self.sounds = Sounds(self.temporary / "copies", self.limits)
+        self.children = Children(self.root, self.data)
+        self.jobs = Jobs(self.children)
         self._lock = threading.Lock()
+        self._listing = threading.Lock()
+        self._corpora: list[Source] | None = None
         self._sources: list[Source] = []
         self._until = 0.0
+        self._began = time.monotonic()
+        self.corpora()
 
     def close(self) -> None:
         """End what was started and remove every temporary file."""
+        self.children.close()
         shutil.rmtree(self.temporary, ignore_errors=True)
 
     def sources(self) -> list[Source]:
@@ -63,7 +73,23 @@ class Studio:
             if time.monotonic() > self._until:
                 self._sources = self.folder.sources()
                 self._until = time.monotonic() + LOOK_AGAIN_S
-            return self._sources
+            found = list(self._sources)
+        until = self._began + CORPORA_S
+        while self.corpora() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        return found + (self.corpora() or [])
+
+    def corpora(self) -> list[Source] | None:
+        """The corpora on this machine, as a child process finds them; None until it has."""
+        if self._corpora is None:
+            try:
+                found = self.jobs.result("corpora")
+            except EarnestError:  # without the extra `lab` there are none
+                found = {"corpora": []}
+            if found is not None:
+                known = [one for one in found["corpora"] if one["present"]]
+                self._corpora = [Source(f"corpus:{one['name']}", one["title"], "corpus") for one in known]
+        return self._corpora
 
     def source(self, id: str) -> Source:
         """The source of a table.
@@ -78,10 +104,25 @@ class Studio:
         raise Unknown(f"There is no table {id[:80]!r}.", "Reload the page to see what there is.")
 
     def frame(self, table: str) -> pl.DataFrame:
-        """The rows of a table."""
-        source = self.source(table)
-        assert source.path is not None
-        return self.tables.frame(source.path)
+        """The rows of a table; those of a folder or a corpus are listed by a child process first.
+
+        Raises
+        ------
+        Unknown : there is no such table.
+        DataError : it cannot be read.
+        """
+        return self.tables.frame(self.listed(self.source(table)))
+
+    def listed(self, source: Source) -> Path:
+        """A list with the rows of a source."""
+        if source.path is not None and source.kind in ("run", "file"):
+            return source.path
+        place = self.temporary / "lists" / f"{hashlib.sha256(source.id.encode()).hexdigest()[:16]}.parquet"
+        with self._listing:
+            if not place.is_file():
+                spec = source.id.removeprefix("corpus:") if source.path is None else f"folder:{source.path}"
+                self.children.ask(["corpora", spec, "--write", str(place)])
+        return place
 
     def sound(self, table: str, clip: str) -> Sound:
         """The recording of a clip, or its piece of one."""
