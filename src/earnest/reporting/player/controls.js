@@ -35,7 +35,7 @@ export class Controls {
   #looks(player) {
     const look = (name) => (value) => player.look({ [name]: name === "db" ? Number(value) : value });
     return [
-      this.#choice("frequencies", ["mel", "linear"].map((scale) => [scale, this.word(scale)]), "mel", look("scale")),
+      this.#choice("frequencies", player.scales.map((scale) => [scale, this.word(scale)]), player.scales[0], look("scale")),
       this.#choice("range", RANGES_DB.map((db) => [db, `${db} dB`]), 80, look("db")),
       this.#choice("colours", MAP_NAMES.map((map) => [map, map === "grey" ? this.word("grey") : map]), "viridis", look("map")),
     ];

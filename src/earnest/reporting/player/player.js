@@ -33,7 +33,8 @@ export class Player extends EventTarget {
    * Build a player and wait until it can be used.
    *
    * `audio`: http, blob: or data: address. `peaks`: {minimum, maximum}; null decodes the recording in the page.
-   * `tiles`: {url(level, index, {scale, db, map}), step_s, width, levels, highest_hz}; null computes them in the page.
+   * `tiles`: {url(level, index, {scale, db, map}), step_s, width, levels} and, where known, {highest_hz, finest, scales,
+   * grey}; null computes them in the page.
    * `lanes`: labels {name, kind: "labels", items: [{start_s, end_s, label}]} or scores {name, kind: "scores", times_s,
    * labels, values}. `editable`: labels can be drawn and changed, save in lanes whose own `editable` is false.
    */
@@ -60,7 +61,8 @@ export class Player extends EventTarget {
     Object.assign(this, { element, audio, duration_s, editable, language });
     this.options = { peaks, tiles, lanes };
     this.colours = new LabelColours();
-    this.looks = { scale: "mel", db: 80, map: "viridis" };
+    this.scales = tiles?.scales ?? ["mel", "linear"];
+    this.looks = { scale: this.scales[0], db: 80, map: "viridis" };
   }
 
   async #load() {

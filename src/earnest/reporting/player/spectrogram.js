@@ -12,13 +12,17 @@ const FRAME_S = 0.032; // the shortest frame that is transformed
 const FINEST = -2; // level of the finest tiles computed here: columns of 2.5 ms
 const MOST_FRAMES = 8; // of a column: coarser ones show this many, evenly spread
 const KEPT = 96; // tiles
-const FLOOR_DB = -200;
+const STEP_DB = 0.5; // of what is kept of a pixel: how far it lies below the top
+const QUIETEST = 1e-20;
 
-/** Pixels from addresses: `{url: (level, index, view) => address, step_s, width, levels, highest_hz}`. */
+/**
+ * Pixels from addresses: `{url: (level, index, look) => address, step_s, width, levels, finest, highest_hz, grey}`. Where
+ * `grey` is true, they are grey pictures of half decibels below the top (black), and get their colours here.
+ */
 export class ServedTiles {
   constructor(tiles, changed) {
-    Object.assign(this, { tiles, changed, kept: new Map(), finest: 0 });
-    this.coarsest = Math.max(0, tiles.levels - 1);
+    Object.assign(this, { tiles, changed, kept: new Map(), finest: tiles.finest ?? 0 });
+    this.coarsest = Math.max(this.finest, tiles.levels - 1);
     this.step_s = tiles.step_s ?? STEP_S;
     this.width = tiles.width ?? WIDTH;
     this.highest_hz = tiles.highest_hz ?? null;
@@ -28,26 +32,46 @@ export class ServedTiles {
   tile(level, index, look) {
     const address = this.tiles.url(level, index, look);
     const kept = this.kept.get(address);
-    if (kept) return refresh(this.kept, address, kept).ready ? kept.picture : null;
-    const entry = { picture: new Image(), ready: false };
-    entry.picture.onload = () => {
+    if (kept) return refresh(this.kept, address, kept) && this.#picture(kept, look);
+    const entry = { image: new Image(), ready: false };
+    entry.image.onload = () => {
       entry.ready = true;
       this.changed();
     };
-    entry.picture.decoding = "async";
-    entry.picture.src = address;
+    entry.image.decoding = "async";
+    entry.image.src = address;
     keep(this.kept, address, entry);
     return null;
   }
 
+  /** The picture of a tile that is there already. */
+  known(level, index, look) {
+    const entry = this.kept.get(this.tiles.url(level, index, look));
+    return entry ? this.#picture(entry, look) : null;
+  }
+
   get busy() {
-    return [...this.kept.values()].some((entry) => !entry.ready && !entry.picture.complete);
+    return [...this.kept.values()].some((entry) => !entry.ready && !entry.image.complete);
+  }
+
+  #picture(entry, look) {
+    if (!entry.ready) return null;
+    if (!this.tiles.grey) return entry.image;
+    entry.below ??= greys(entry.image);
+    return coloured(entry, look);
   }
 
   stop() {
-    for (const { picture } of this.kept.values()) picture.removeAttribute("src");
+    for (const { image } of this.kept.values()) image.removeAttribute("src");
     this.kept.clear();
   }
+}
+
+function greys(image) {
+  const pen = new OffscreenCanvas(WIDTH, HEIGHT).getContext("2d", { willReadFrequently: true });
+  pen.drawImage(image, 0, 0);
+  const { data } = pen.getImageData(0, 0, WIDTH, HEIGHT);
+  return Uint8Array.from({ length: WIDTH * HEIGHT }, (_, at) => data[4 * at]);
 }
 
 /** Pixels from the samples themselves: what is seen is computed first, in slices that leave the page its breath. */
@@ -71,9 +95,12 @@ export class ComputedTiles {
       this.#run();
       return null;
     }
-    const colours = `${look.map} ${look.db}`;
-    if (kept.colours !== colours) Object.assign(kept, { colours, picture: paint(kept.levels_db, this.top_db, look, kept.picture) });
-    return refresh(this.kept, name, kept).picture;
+    return coloured(refresh(this.kept, name, kept), look);
+  }
+
+  known(level, index, look) {
+    const entry = this.kept.get(`${look.scale} ${level} ${index}`);
+    return entry ? coloured(entry, look) : null;
   }
 
   get busy() {
@@ -97,19 +124,19 @@ export class ComputedTiles {
     const slices = new Slices();
     while (this.wanted.size && !this.stopped) {
       const [name, tile] = this.wanted.entries().next().value;
-      const levels_db = await this.#compute(tile, slices);
+      const below = await this.#compute(tile, slices);
       this.wanted.delete(name);
-      keep(this.kept, name, { levels_db, colours: null, picture: null });
+      keep(this.kept, name, { below });
       this.changed();
     }
     this.running = false;
   }
 
-  /** Decibels of one tile, (columns, rows) with the lowest frequency first. */
+  /** How far each pixel of one tile lies below the top, in half decibels; rows from above, columns within. */
   async #compute({ level, index, scale }, slices) {
     const { samples, rate, spectrum } = this;
     const rows = rowBins(scale, spectrum, rate);
-    const out = new Float32Array(WIDTH * HEIGHT).fill(FLOOR_DB);
+    const out = new Uint8Array(WIDTH * HEIGHT).fill(255);
     const [one, sum] = [new Float32Array(spectrum.bins), new Float32Array(spectrum.bins)];
     const column_s = STEP_S * 2 ** level;
     const frames = Math.min(MOST_FRAMES, Math.max(1, 2 ** level));
@@ -123,7 +150,7 @@ export class ComputedTiles {
         for (let bin = 0; bin < one.length; bin++) sum[bin] += one[bin] / frames;
         await slices.pause();
       }
-      write(sum, rows, out, column * HEIGHT);
+      write(sum, rows, this.top_db, out, column);
     }
     return out;
   }
@@ -139,12 +166,13 @@ function rowBins(scale, spectrum, rate) {
   });
 }
 
-function write(power, rows, out, at) {
+function write(power, rows, top_db, out, column) {
   for (let row = 0; row < HEIGHT; row++) {
     const { low, share, from, to } = rows[row];
     let level = power[low] + share * (power[low + 1] - power[low]);
     for (let bin = from; bin < to; bin++) if (power[bin] > level) level = power[bin];
-    out[at + row] = level > 1e-20 ? 10 * Math.log10(level) : FLOOR_DB;
+    const below_db = top_db - 10 * Math.log10(Math.max(level, QUIETEST));
+    out[(HEIGHT - 1 - row) * WIDTH + column] = Math.min(255, Math.max(0, Math.round(below_db / STEP_DB)));
   }
 }
 
@@ -161,20 +189,20 @@ function loudest_db(samples) {
   return 20 * Math.log10(most);
 }
 
-function paint(levels_db, top_db, { db, map }, canvas) {
-  canvas ??= Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT });
-  const pen = canvas.getContext("2d");
+/** The picture of a tile in the colours of now. */
+function coloured(entry, { db, map }) {
+  const name = `${map} ${db}`;
+  if (entry.name === name) return entry.picture;
+  entry.picture ??= Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT });
+  entry.name = name;
+  const pen = entry.picture.getContext("2d");
   const image = pen.createImageData(WIDTH, HEIGHT);
   const pixels = new Uint32Array(image.data.buffer);
-  const colours = mapColours(map);
-  for (let column = 0; column < WIDTH; column++) {
-    for (let row = 0; row < HEIGHT; row++) {
-      const share = 1 + (levels_db[column * HEIGHT + row] - top_db) / db;
-      pixels[(HEIGHT - 1 - row) * WIDTH + column] = colours[Math.min(255, Math.max(0, Math.round(share * 255)))];
-    }
-  }
+  const all = mapColours(map);
+  const shades = Uint32Array.from({ length: 256 }, (_, below) => all[255 - Math.round(Math.min(1, (below * STEP_DB) / db) * 255)]);
+  for (let at = 0; at < pixels.length; at++) pixels[at] = shades[entry.below[at]];
   pen.putImageData(image, 0, 0);
-  return canvas;
+  return entry.picture;
 }
 
 function keep(kept, name, entry) {
@@ -226,17 +254,10 @@ export class Spectrogram {
     if (picture) return void pen.drawImage(picture, 0, 0, source.width, HEIGHT, left, 0, right - left, height);
     for (let coarser = level + 1; coarser <= source.coarsest; coarser++) {
       const share = 2 ** (coarser - level);
-      const found = source.kept.size && this.#known(coarser, Math.floor(index / share));
+      const found = source.known(coarser, Math.floor(index / share), look);
       if (!found) continue;
       const from = ((index % share) * source.width) / share;
       return void pen.drawImage(found, from, 0, source.width / share, HEIGHT, left, 0, right - left, height);
     }
-  }
-
-  /** The picture of a tile that is there already. */
-  #known(level, index) {
-    const { source, look } = this;
-    const entry = source.kept.get(source instanceof ServedTiles ? source.tiles.url(level, index, look) : `${look.scale} ${level} ${index}`);
-    return entry && entry.ready !== false ? entry.picture : null;
   }
 }
