@@ -102,7 +102,6 @@ def report(
     Examples
     --------
     earnest report runs/fsdd
-    earnest report runs/emotion-grid
     earnest report runs/ds_cnn runs/svm --out ds_cnn-or-svm.html
     earnest report runs/fsdd --notebook
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from earnest.errors import DataError
 from earnest.reporting import figures, tally
@@ -57,8 +58,8 @@ def confusions(run: RunFiles, sounds: Sounds) -> Section | None:
     return Section("confusions", "Confusion matrix", "confusions.html.j2", data)
 
 
-def _clips(run: RunFiles, sounds: Sounds) -> dict[str, list[tuple[str, float]]]:
-    """The clips of every cell with their probabilities, surest first, `row-column` → (clip, probability)."""
+def _clips(run: RunFiles, sounds: Sounds) -> dict[str, dict[str, Any]]:
+    """Of every cell, `row-column`, how many clips it has and the surest of them with their probabilities."""
     if run.predictions is None:
         return {}
     index = {label: place for place, label in enumerate(run.labels)}
@@ -67,13 +68,13 @@ def _clips(run: RunFiles, sounds: Sounds) -> dict[str, list[tuple[str, float]]]:
     column = tally.group_column(run.scores or {}, run.predictions)
     found = tally.cells(run.predictions, run.labels, column, most)
     # One clip of every cell, wrong ones first and those with many clips before those with few; then a second one.
-    order = sorted(found, key=lambda cell: (cell[0] == cell[1], -len(found[cell]), index.get(cell[0], 0)))
+    order = sorted(found, key=lambda cell: (cell[0] == cell[1], -found[cell][0], index.get(cell[0], 0)))
     for turn in range(CELL_SOUNDS):
-        sounds.want([found[cell][turn].clip for cell in order if turn < len(found[cell])])
-    sounds.name([one.clip for cell in order for one in found[cell]])
+        sounds.want([found[cell][1][turn].clip for cell in order if turn < len(found[cell][1])])
+    sounds.name([one.clip for cell in order for one in found[cell][1]])
     return {
-        f"{index[target]}-{index[said]}": [(one.clip, round(one.confidence, 3)) for one in clips]
-        for (target, said), clips in found.items()
+        f"{index[target]}-{index[said]}": {"n": n, "clips": [(one.clip, round(one.confidence, 3)) for one in clips]}
+        for (target, said), (n, clips) in found.items()
         if target in index and said in index
     }
 

@@ -57,7 +57,7 @@ def player_of(row: Mapping[str, Any] | None) -> Player:
     cut = samples.size > LONGEST_S * rate
     samples = samples[: int(LONGEST_S * rate)]
     note = f"The first {LONGEST_S:.0f} seconds." if cut else None
-    return Player(encode(samples, rate), tuple(peaks(samples.tolist(), COLUMNS)), len(samples) / rate, note)
+    return Player(encode(samples, rate), tuple(peaks(samples, COLUMNS)), len(samples) / rate, note)
 
 
 def encode(samples: NDArray[np.float32], sample_rate: int) -> str:

@@ -70,8 +70,12 @@ def page(head: Mapping[str, Any], sections: Sequence[Section | None], sounds: So
     """A whole page from its head, those of its sections that are there, and what they play."""
     from markupsafe import Markup
 
+    from earnest.reporting import player
+
     templates = _templates()
     style, script = _file(templates, "style.css"), _file(templates, "page.js")
+    if sounds is not None:
+        style, script = f"{style}\n{player.style()}", f"{player.script()}\n{script}"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     written: str = templates.get_template("report.html.j2").render(
         head=head,

@@ -14,7 +14,7 @@ import polars as pl
 
 from earnest.reporting.players import Player, player_of
 
-SOUNDS = 160  # clips at most: each costs some milliseconds to decode and to encode
+SOUNDS = 120  # clips at most: each costs some milliseconds to decode and to encode
 END_S = 0.05  # what may be missing of a lane at the end of its clip
 
 Lane = Mapping[str, Any]  # a label lane of the player, as JSON

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup, escape
+from numpy.typing import ArrayLike
 
 Value = str | int | float | None
 
@@ -127,14 +129,13 @@ def shorten(words: str, characters: int) -> str:
     return f"{words[:head]}…{words[len(words) - (characters - 1 - head) :]}"
 
 
-def peaks(samples: Sequence[float], columns: int) -> list[float]:
+def peaks(samples: ArrayLike, columns: int) -> list[float]:
     """The largest magnitude in each of `columns` equal stretches of the samples, relative to the largest of all."""
-    if len(samples) == 0:
-        return [0.0] * columns
-    edges = [round(place * len(samples) / columns) for place in range(columns + 1)]
-    sizes = [max((abs(value) for value in samples[a:b]), default=0.0) for a, b in itertools.pairwise(edges)]
-    top = max(sizes) or 1.0
-    return [size / top for size in sizes]
+    loud = np.abs(np.asarray(samples, dtype=np.float64))
+    edges = np.round(np.arange(columns + 1) * len(loud) / columns).astype(int)
+    sizes = np.array([loud[a:b].max(initial=0.0) for a, b in itertools.pairwise(edges.tolist())])
+    found: list[float] = (sizes / (sizes.max(initial=0.0) or 1.0)).tolist()
+    return found
 
 
 def _plain(value: Value) -> str:

@@ -150,12 +150,17 @@ def worst_mistakes(predictions: pl.DataFrame, labels: Sequence[str], column: str
     return [_answer(row) for row in found.unique("clip", maintain_order=True).head(limit).iter_rows(named=True)]
 
 
-def cells(predictions: pl.DataFrame, labels: Sequence[str], column: str | None, most: int) -> dict[Cell, list[Answer]]:
-    """The clips of every cell of the confusion matrix, (label, answer) → surest first, at most `most` of each."""
-    found = answers(predictions, labels, column).group_by("target", "prediction", maintain_order=True).head(most)
-    listed: dict[Cell, list[Answer]] = {}
-    for row in found.iter_rows(named=True):
-        listed.setdefault((row["target"], row["prediction"]), []).append(_answer(row))
+def cells(
+    predictions: pl.DataFrame, labels: Sequence[str], column: str | None, most: int
+) -> dict[Cell, tuple[int, list[Answer]]]:
+    """How many clips every cell of the confusion matrix has, and the surest of them, at most `most`."""
+    found = answers(predictions, labels, column)
+    grouped = found.group_by("target", "prediction", maintain_order=True)
+    listed: dict[Cell, tuple[int, list[Answer]]] = {
+        (target, said): (clips, []) for target, said, clips in grouped.len().iter_rows()
+    }
+    for row in grouped.head(most).iter_rows(named=True):
+        listed[row["target"], row["prediction"]][1].append(_answer(row))
     return listed
 
 
