@@ -11,6 +11,7 @@ from tiny_bundle import LABELS, RATE, make_bundle
 from earnest import audio
 from earnest.errors import AudioError, BundleError
 from earnest.runtime import Bundle, Event, Predictor, Streamer
+from earnest.runtime.streamer import Window
 
 WINDOW = 20
 
@@ -165,3 +166,14 @@ def test_memory_stays_that_of_one_window(bundles: dict[tuple[int, str], Bundle])
         streamer.feed(sound(1000))
     assert {name: getattr(value, "nbytes", 0) for name, value in vars(streamer).items()} == held
     assert sum(held.values()) == 4 * WINDOW
+
+
+def test_windows_are_shown_while_they_make_events(bundles: dict[tuple[int, str], Bundle]) -> None:
+    bundle = bundles[(7, "pad")]
+    clip = sound(90)
+    streamer = Streamer(bundle, threshold=1.0)  # no window makes an event
+    seen: list[Window] = []
+    assert streamer.feed(clip, seen.append) + streamer.flush(seen.append) == []
+    expected = streamer.windows(clip) + streamer.last_window()
+    assert [(window.start, window.end) for window in seen] == [(window.start, window.end) for window in expected]
+    assert all((a.scores == b.scores).all() for a, b in zip(seen, expected, strict=True))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -139,25 +140,26 @@ class Streamer:
             if decoder:
                 decoder.reset()
 
-    def feed(self, samples: npt.ArrayLike) -> list[Event]:
+    def feed(self, samples: npt.ArrayLike, on_window: Callable[[Window], None] | None = None) -> list[Event]:
         """Take the next piece of the stream, of any length, and give the events of the windows it completes.
 
         Parameters
         ----------
         samples : (samples,) floating point, full scale ±1, mono, at the bundle's sample rate; may be empty.
+        on_window : called with each of those windows, whatever the thresholds.
 
         Raises
         ------
         AudioError : whole numbers, several channels, or values that are not finite; the stream stays as it was.
         """
-        return [event for window in self.windows(samples) for event in self._events(window)]
+        return self._told(self.windows(samples), on_window)
 
-    def flush(self) -> list[Event]:
+    def flush(self, on_window: Callable[[Window], None] | None = None) -> list[Event]:
         """End the stream: the event of the last window, if the windows so far do not reach the end; then start anew.
 
         A stream shorter than a window is fitted as a file of that length would be; an empty one gives nothing.
         """
-        events = [event for window in self._rest() for event in self._events(window)]
+        events = self._told(self._rest(), on_window)
         if self._detector:
             events += self._stretches(self._detector.finish(self._fed))
         self.reset()
@@ -234,6 +236,15 @@ class Streamer:
         moments = [start + self._frames.moment(number) for number in range(len(rows))]
         begins = [(moment - step // 2, row) for moment, row in zip(moments, rows, strict=True) if moment >= 0]
         return [Window(begin, begin + step, row) for begin, row in begins]
+
+    def _told(self, windows: Iterable[Window], on_window: Callable[[Window], None] | None) -> list[Event]:
+        """The events of windows, which are shown to who wants to see them."""
+        events: list[Event] = []
+        for window in windows:
+            if on_window:
+                on_window(window)
+            events += self._events(window)
+        return events
 
     def _events(self, window: Window) -> list[Event]:
         """What is said of a window: a stretch that is over, a keyword, the best class, what reaches its threshold."""
