@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from earnest.preparation import Prepared, check_same_recordings, prepare
 from earnest.recipe import Recipe, load
 from earnest.reporting.rundir import read_run
 from earnest.shipping import targets
-from earnest.shipping.assemble import assemble_bundle, choose_fold
+from earnest.shipping.assemble import assemble_bundle, choose_fold, describe_spotting
 from earnest.shipping.source import Source
 from earnest.table import Table
 from earnest.training.waveforms import Waveforms
@@ -115,6 +115,7 @@ def open_fold(
     (rows,) = [each.train for each in folds.folds if each.name == name]
     task = prepared.task.fitted(prepared.targets[rows])
     source = Source.load(run / f"fold-{name}", recipe, tuple(scores["labels"]), task)
+    source = replace(source, spotting=describe_spotting(recipe, scores, name))
     rng = np.random.default_rng(0)
     waveforms = Waveforms.open(prepared.cache)
     drawn = rng.permutation(rows)[:CALIBRATION_WINDOWS]

@@ -8,8 +8,10 @@ Files for other runtimes hold both parts, or the second alone where the first is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -64,6 +66,7 @@ class Source:
     recipe, labels, inputs : as in the run.
     task : the task as this fold learnt it.
     frontend, normaliser, model : the trained parts, in evaluation mode.
+    spotting : for keywords, the decoder's numbers as the bundle will hold them; None otherwise.
     """
 
     recipe: Recipe
@@ -73,6 +76,7 @@ class Source:
     frontend: FrontEnd
     normaliser: AnyNormaliser
     model: nn.Module
+    spotting: Mapping[str, Any] | None = None
 
     @classmethod
     def load(cls, fold: Path, recipe: Recipe, labels: tuple[str, ...], task: Task) -> Source:

@@ -60,6 +60,8 @@ class Config:
     threshold : taken where a fold has no validation streams.
     release, smoothing_s, refractory_s : as in `earnest.runtime.spotting.Spotting`.
     snr_db : how far the background of the stream of test words lies below each word.
+    silence : whether sounds without speech are a class of their own; otherwise they are unknown as well.
+    languages : of the words, as a manifest of the model names them.
     """
 
     words: tuple[str, ...] = ()
@@ -74,6 +76,8 @@ class Config:
     smoothing_s: Seconds = 0.5
     refractory_s: Seconds = 1.0
     snr_db: float = 20.0
+    silence: bool = True
+    languages: tuple[str, ...] = ()
 
 
 def build(config: Config) -> Task:
@@ -125,6 +129,8 @@ def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Pat
     silent = pl.col(STREAM).fill_null("background") == "background"
     added = added.with_columns(pl.when(silent).then(pl.lit(SILENCE)).otherwise(pl.lit(UNKNOWN)).alias(column))
     both = pl.concat([clips, _placed(added, clips)], how="diagonal_relaxed")
+    if not config.silence:
+        both = both.with_columns(pl.col(column).replace(SILENCE, UNKNOWN))
     learnt = pl.col(STREAM).is_null() | (pl.lit(config.learn_negatives) & (pl.col(STREAM) != ONLY))
     beside = added.group_by("corpus", "licence", maintain_order=True).agg(learnt.any().alias("learnt"))
     info = {**table.info, "beside": beside.to_dicts()}

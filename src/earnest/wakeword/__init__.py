@@ -40,6 +40,8 @@ RECIPE: dict[str, Any] = {
 }
 TASK: dict[str, Any] = {"name": "keyword", "others": 6.0, "smoothing_s": 0.3, "refractory_s": 1.5}
 HOP_S = 0.1
+MICRO = "microwakeword"
+FOR_MICRO = ("frontend=micro_frontend", "task.silence=false")  # what that kind of file asks of a recipe
 
 
 def make(
@@ -74,9 +76,11 @@ def make(
     progress.stage("speaking", 1)
     table, window_s = build(wanted, out / "corpus", data)
     progress.step(f"{len(table):,} clips")
+    if MICRO in targets:
+        overrides = [*FOR_MICRO, *overrides]
     settings = RECIPE | {
         "corpus": str((out / "corpus" / "table.jsonl").absolute()),
-        "task": TASK | {"words": [wanted.phrase]},
+        "task": TASK | {"words": [wanted.phrase], "languages": [wanted.language]},
         "clips": {"window_s": window_s, "hop_s": HOP_S},
     }
     cell = recipe.parse(recipe.apply(settings, overrides), "wakeword")

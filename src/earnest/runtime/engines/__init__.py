@@ -28,6 +28,7 @@ ENGINES: Mapping[str, str] = {
     ".ncnn.param": "ncnn",
     ".tflite": "tflite",
     ".tflm.tflite": "tflm",
+    ".mww.tflite": "microwakeword",
 }
 """End of a file's name → file here; of several that fit, the longest counts."""
 

@@ -30,6 +30,7 @@ TARGETS: Mapping[str, str] = {
     "tflite": "tflite",
     "tflite-int8": "tflite_int8",
     "tflm": "tflm",
+    "microwakeword": "microwakeword",
 }
 """Name on the command line → file here; `onnx` itself is what every run exports."""
 
