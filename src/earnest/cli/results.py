@@ -132,7 +132,7 @@ def export(
         typer.Option(
             "--to",
             metavar="A,B,…",
-            help="Kinds of model files: onnx onnx-fp16 int8 openvino ncnn tflite tflite-int8 tflm.",
+            help="Kinds of model files: onnx onnx-fp16 int8 openvino ncnn tflite tflite-int8 tflm microwakeword.",
         ),
     ] = "onnx",
     fold: Annotated[str | None, typer.Option(metavar="NAME", help="Whose model (default: best in validation).")] = None,
