@@ -85,16 +85,18 @@ export class LabelTable {
   }
 
   #row(lane, item) {
-    const time = (key, name) => el("input", { type: "number", step: "0.01", min: 0, value: item[key].toFixed(3), "t-aria-label": name, on: { change: (event) => {
+    const time = (key, word) => el("input", { type: "number", step: "0.01", min: 0, value: item[key].toFixed(3), "t-aria-label": word, on: { change: (event) => {
       const value = Number(event.target.value);
       const right = Number.isFinite(value) && value >= 0 && (key === "start_s" ? value < item.end_s : value > item.start_s);
       if (right) item[key] = value;
       event.target.value = item[key].toFixed(3);
       if (right) this.#edited();
+      name();
     } } });
     const words = el("input", { type: "text", value: item.label, "t-aria-label": "label", on: { change: () => {
       item.label = words.value.trim();
       this.#edited();
+      name();
     } } });
     const remove = () => {
       lane.items.splice(lane.items.indexOf(item), 1);
@@ -103,10 +105,13 @@ export class LabelTable {
       this.#draw();
       this.element.querySelector("button")?.focus();
     };
+    const buttons = { play: () => this.play(item.start_s, item.end_s), delete: remove };
+    const made = Object.entries(buttons).map(([key, click]) => el("button", { type: "button", class: "plain quiet", t: key, on: { click } }));
+    const name = () => Object.keys(buttons).forEach((key, at) =>
+      translate(made[at], "aria-label", `${key} label`, { label: item.label, from: format.fixed(item.start_s, 2) }));
+    name();
     return el("tr", {}, el("td", { class: "note" }, lane.name), el("td", {}, time("start_s", "from")), el("td", {}, time("end_s", "to")), el("td", {}, words),
-      el("td", { class: "nowrap" }, el("button", { type: "button", class: "plain quiet", t: "play", "t-aria-label": ["play label", { label: item.label, from: format.fixed(item.start_s, 2) }],
-        on: { click: () => this.play(item.start_s, item.end_s) } }),
-      el("button", { type: "button", class: "plain quiet", t: "delete", "t-aria-label": ["delete label", { label: item.label, from: format.fixed(item.start_s, 2) }], on: { click: remove } })));
+      el("td", { class: "nowrap" }, made));
   }
 
   #add() {

@@ -53,7 +53,9 @@ async function readCard(bundle, host) {
 
 /** The table of what ships: each file, its size, its own score, and whether it holds what was promised. */
 function files(bundle) {
-  const rows = bundle.files.filter(({ file }) => !/\.(md|json|ya?ml|txt)$/i.test(file)).flatMap((one) => fileRows(one, bundle));
+  const listed = bundle.files.filter(({ file }) => !/\.(md|json|ya?ml|txt)$/i.test(file));
+  const streamed = bundle.measured?.streamed ? [{ file: "streamed" }] : []; // the model fed in small pieces
+  const rows = [...listed, ...streamed].flatMap((one) => fileRows(one, bundle));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "t-aria-label": "shipped files" }, el("table", { class: "rows shipped" },
     el("caption", { class: "hidden", t: "shipped files" }),
     el("thead", {}, el("tr", {}, ["file", "size", "score", "interval", "takes"].map((key) =>
