@@ -31,7 +31,7 @@ def write_insight(root: Path) -> Path:
     clip = {"id": ids[0], "fold": "1", "label": labels[0], "answer": labels[-1], "confidence": 0.9, "drop": 0.3}
     looks = {"features_0": np.full((40, 20), 128, np.uint8), "gradient_0": np.eye(40, 20, dtype=np.uint8) * 255}
     occlusion = {"occlusion_0": rng.normal(size=(10, 6))}
-    save(place / "saliency.npz", {"clips": [clip | {"seconds": 0.5}]}, looks | occlusion)
+    save(place / "saliency.npz", {"clips": [clip | {"seconds": 0.5, "start_s": 0.0}]}, looks | occlusion)
     points = [
         {"id": one, "x": float(x), "y": 1.0, "label": labels[0], "prediction": labels[-1]} for x, one in enumerate(ids)
     ]

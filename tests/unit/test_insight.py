@@ -104,6 +104,7 @@ def test_saliency_finds_the_part_that_counts() -> None:
     np.testing.assert_allclose(look.occlusion[:, :3], 0, atol=1e-6)
     assert look.drop == pytest.approx(look.occlusion[:5, 3:].max())
     assert look.seconds == 0.25
+    assert look.start_s == examples.inputs.starts(len(examples.waveforms[0]))[0] / RATE
 
 
 def test_saliency_takes_the_surest_wrong_and_right_answers_of_different_classes() -> None:

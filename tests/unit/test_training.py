@@ -99,6 +99,14 @@ def test_windows_cover_every_sample_of_a_long_clip():
     windows = inputs.windows(np.arange(23, dtype=np.float32))
     assert {len(window) for window in windows} == {10}
     assert set(np.concatenate(windows)) == set(range(23))
+    assert [int(window[0]) for window in windows] == inputs.starts(23)
+
+
+def test_a_padded_clip_begins_after_its_window():
+    inputs = Inputs(window=10, hop=5, short="pad", smallest=4)
+    assert inputs.starts(5) == [-2]  # as in `fit`, two zeros before it
+    assert inputs.starts(10) == [0]
+    assert Inputs(window=10, hop=5, short="keep", smallest=4).starts(3) == [0]
 
 
 def test_the_normaliser_measures_all_frames_alike():

@@ -70,7 +70,9 @@ def keep(
         if look is None:
             break
         number = len(facts["looks"])
-        facts["looks"].append({"row": int(rows[place]), "drop": look.drop, "seconds": look.seconds})
+        facts["looks"].append(
+            {"row": int(rows[place]), "drop": look.drop, "seconds": look.seconds, "start_s": look.start_s}
+        )
         arrays |= {f"{name}_{number}": value for name, value in look.arrays().items()}
     save(directory / KEPT, facts, arrays)
 

@@ -40,12 +40,14 @@ class Look:
     gradient : same shape, uint8; 255 is the largest.
     occlusion : (patches over time, patches over bands) float32, how much of the answer's probability a patch carries.
     seconds : length of the window.
+    start_s : where it begins in the clip; below 0 where silence was put before it.
     """
 
     features: np.ndarray
     gradient: np.ndarray
     occlusion: np.ndarray
     seconds: float
+    start_s: float
 
     @property
     def drop(self) -> float:
@@ -89,7 +91,8 @@ def look(
     -------
     None where the outputs do not depend on the features by a derivative, as those of trees do not.
     """
-    windows = examples.inputs.windows(np.asarray(examples.waveforms[row]))
+    waveform = np.asarray(examples.waveforms[row])
+    windows, rate = examples.inputs.windows(waveform), examples.waveforms.sample_rate
     clips = examples.windows[row]
 
     def probability(batch: torch.Tensor) -> torch.Tensor:
@@ -114,7 +117,8 @@ def look(
         _bytes((shown.clamp(-1, 1) + 1) / 2),
         _bytes(strength / strength.max().clamp_min(1e-12)),
         drops.numpy(),
-        len(windows[best]) / examples.waveforms.sample_rate,
+        len(windows[best]) / rate,
+        examples.inputs.starts(len(waveform))[best] / rate,
     )
 
 
@@ -175,6 +179,7 @@ def gather(
             "confidence": -confidence,
             "drop": entry["drop"],
             "seconds": entry["seconds"],
+            "start_s": entry.get("start_s"),
         }
         for confidence, _, row, entry, _ in chosen
     ]

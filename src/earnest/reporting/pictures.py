@@ -154,7 +154,8 @@ def saliency(run: RunFiles, sounds: Sounds) -> Section | None:
     for number, clip in enumerate(facts["clips"]):
         shape = arrays[f"features_{number}"].shape
         sounds.want([clip["id"]])
-        sounds.lanes.setdefault(clip["id"], (float(clip["seconds"]), []))[1].append(_lane(clip, arrays, number))
+        if clip.get("start_s") is not None:  # older runs do not tell where in the clip the window lies
+            sounds.lanes.setdefault(clip["id"], []).append(_lane(clip, arrays, number))
         features = png.picture(_upright(arrays[f"features_{number}"]), 0, 255, png.GREY)
         gradient = png.picture(_upright(arrays[f"gradient_{number}"]), 0, 255, png.HEAT)
         most = max(float(clip["drop"]), 1e-9)
@@ -182,16 +183,17 @@ def saliency(run: RunFiles, sounds: Sounds) -> Section | None:
 
 def _lane(clip: dict[str, Any], arrays: dict[str, np.ndarray], number: int) -> dict[str, Any]:
     """What the answer hangs on over time, the strongest of each moment: gradient and occlusion, each from 0 to 1."""
-    seconds = float(clip["seconds"])
+    seconds, start = float(clip["seconds"]), float(clip["start_s"])
     gradient = arrays[f"gradient_{number}"].astype(float).max(axis=1)
     drop = np.maximum(arrays[f"occlusion_{number}"].astype(float), 0).max(axis=1)
-    times = (np.arange(len(gradient)) + 0.5) * seconds / len(gradient)
+    times = (np.arange(len(gradient)) + 0.5) * seconds / len(gradient)  # from the beginning of the window
     coarse = np.interp(times, (np.arange(len(drop)) + 0.5) * seconds / len(drop), drop)
-    curves = [values / max(float(values.max()), 1e-9) for values in (gradient, coarse)]
+    inside = start + times >= 0
+    curves = [values[inside] / max(float(values.max()), 1e-9) for values in (gradient, coarse)]
     return {
         "name": "What it looked at",
         "kind": "scores",
-        "times_s": times.round(3).tolist(),
+        "times_s": (start + times[inside]).round(3).tolist(),
         "labels": ["gradient", "occlusion"],
         "values": [values.round(2).tolist() for values in curves],
     }

@@ -95,7 +95,7 @@ def _sounds(templates: Environment, sounds: Sounds, room_bytes: int) -> str:
     names = sum(len(clip) + CLIP_BYTES for clip in sounds.named())
     filled = sounds.fill(room_bytes - names)
     about = {
-        clip: {**sounds.facts.get(clip, {}), "s": round(player.seconds, 3), "lanes": sounds.lanes_of(clip, player)}
+        clip: {**sounds.facts.get(clip, {}), "s": round(player.seconds, 3), "lanes": sounds.lanes.get(clip, [])}
         for clip, player in filled
     }
     silent = {clip: facts for clip, facts in sounds.facts.items() if clip not in about}

@@ -15,8 +15,6 @@ import polars as pl
 from earnest.reporting.players import Player, player_of
 
 SOUNDS = 120  # clips at most: each costs some milliseconds to decode and to encode
-END_S = 0.05  # what may be missing of a lane at the end of its clip
-
 Lane = Mapping[str, Any]  # a label lane of the player, as JSON
 
 
@@ -28,12 +26,12 @@ class Sounds:
     ----------
     table : the clip table of the run, with `id`, `audio`, `start_s`, `end_s`.
     facts : clip → what the page says about it while it plays.
-    lanes : clip → how many seconds from its beginning its lanes tell of, and the lanes under its spectrogram.
+    lanes : clip → label lanes under its spectrogram.
     """
 
     table: pl.DataFrame | None
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    lanes: dict[str, tuple[float, list[Lane]]] = field(default_factory=dict)
+    lanes: dict[str, list[Lane]] = field(default_factory=dict)
     _wanted: dict[str, None] = field(default_factory=dict)
     _named: dict[str, None] = field(default_factory=dict)
     _made: dict[str, Player] = field(default_factory=dict)
@@ -66,11 +64,6 @@ class Sounds:
         if clip not in self._made:
             self._made[clip] = player_of(self._rows.get(clip))
         return self._made[clip]
-
-    def lanes_of(self, clip: str, player: Player) -> list[Lane]:
-        """The lanes of a clip, where they tell of all of it."""
-        seconds, lanes = self.lanes.get(clip, (0.0, []))
-        return lanes if seconds > player.seconds - END_S else []
 
     def fill(self, room_bytes: int) -> list[tuple[str, Player]]:
         """The clips with their sound, as many as fit into the room; why others are silent is told with them."""

@@ -84,8 +84,8 @@ def verdict(runs: Sequence[RunFiles], names: Sequence[str], pairs: Sequence[Pair
     if void:
         return f"{listing(void)}: void, scored on a leaky split; its place among the others says nothing."
     if len(runs) == 2:
-        sentence = str(pairs[0].result.get("sentence") or f"the runs cannot be compared: {pairs[0].problem}")
-        return sentence[:1].upper() + sentence[1:]
+        sentence = str(pairs[0].result.get("sentence") or f"no comparison: {pairs[0].problem}")
+        return f"No{sentence[2:]}" if sentence.startswith("no ") else sentence  # else it begins with a run's name
     known = [place for place, run in enumerate(runs) if number((run.scores or {}).get("score")) is not None]
     if not known or len({(runs[place].scores or {}).get("primary") for place in known}) > 1:
         return "The runs are known by different metrics, so none of them is the first."

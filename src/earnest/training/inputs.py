@@ -53,6 +53,12 @@ class Inputs:
         start = int(rng.integers(len(waveform) - self.window + 1))
         return waveform[start : start + self.window]
 
+    def starts(self, samples: int) -> list[int]:
+        """Where the inputs of `windows` begin in a clip of so many samples; below 0 where silence goes before it."""
+        if samples > self.window:
+            return window_starts(samples, self.window, self.hop)
+        return [-(max(0, self.window - samples) // 2) if self.short == "pad" else 0]
+
     def windows(self, waveform: np.ndarray) -> list[np.ndarray]:
         """Every input that covers a clip, for scoring; their probabilities are averaged."""
         if len(waveform) <= self.window:
