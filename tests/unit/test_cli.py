@@ -103,7 +103,7 @@ def recordings(tmp_path: Path) -> Path:
 
 def test_every_verb_of_the_design_is_there() -> None:
     making = "audit corpora demo ensemble fetch run wakeword"
-    using = "compare doctor export listen predict report score show studio table zoo"
+    using = "compare doctor export listen predict report score show spectrogram studio table zoo"
     assert sorted(f"{making} {using}".split()) == VERBS
 
 

@@ -15,6 +15,7 @@ import typer
 
 from earnest.cli import data, lab, results, use
 from earnest.cli.listen import listen
+from earnest.cli.spectrogram import spectrogram
 from earnest.cli.studio import studio
 from earnest.cli.verb import Group, Verb, print_error
 from earnest.cli.wake import wakeword
@@ -44,6 +45,7 @@ for function in (
     results.zoo,
     use.predict,
     listen,
+    spectrogram,
     studio,
     use.doctor,
 ):

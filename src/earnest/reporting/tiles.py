@@ -28,7 +28,7 @@ FRAMES = 8  # of a column at most
 OVERVIEW_LEVEL, OVERVIEW_FRAMES = 5, 4
 REMEMBERED = 128  # tiles, 128 KiB each
 _OVERVIEWS = 8  # recordings, 3 MB for an hour of each
-_STEP_DB = 0.5  # of what is remembered
+STEP_DB = 0.5  # of what is remembered
 _FLOOR = 1e-20
 _BATCH = 512  # frames transformed at once
 
@@ -43,6 +43,7 @@ PALETTES = {
     "magma": png.palette(_MAGMA.split(), 256),
     "grey": png.palette(("#ffffff", "#000000"), 256),
 }
+_STEPS = png.palette(("#000000", "#ffffff"), 256)
 
 _lock = threading.Lock()
 
@@ -79,17 +80,39 @@ def tile(
             f"A spectrogram with the scale {scale!r}, {range_db:g} dB and the colours {palette!r} cannot be drawn.",
             f"Scales are mel and linear, ranges 20 to 160 dB, colours {', '.join(PALETTES)}.",
         )
-    whole = envelope(path)
+    _check(envelope(path), level, index)
+    below = _below_top(*identity(path), level, index, scale)
+    shades = np.array([255 - round(min(1.0, step * STEP_DB / range_db) * 255) for step in range(256)], np.uint8)
+    return png.encode(shades[below], PALETTES[palette], fast=True)
+
+
+def grey_tile(path: audio.PathLike, level: int, index: int, scale: Scale = "mel") -> bytes:
+    """One tile without colours, small, for pages that hold it and colour it themselves.
+
+    A pixel's grey says how far it lies below the top, in half decibels rounded to whole decibels: black is the top.
+
+    Raises
+    ------
+    AudioError : the recording cannot be read.
+    DataError : there is no such tile.
+    """
+    _check(envelope(path), level, index)
+    below = _below_top(*identity(path), level, index, scale)
+    return png.encode(np.bitwise_and(below, np.uint8(0xFE)), _STEPS, fast=True)
+
+
+def tiles_at(duration_s: float, level: int) -> int:
+    """How many tiles a level has."""
+    return max(1, math.ceil(duration_s / (STEP_S * 2.0**level) / WIDTH))
+
+
+def _check(whole: Envelope, level: int, index: int) -> None:
     count = levels(whole.duration_s)
-    last = math.ceil(whole.duration_s / (STEP_S * 2 ** min(level, 40)) / WIDTH) if level >= 0 else 0
-    if not 0 <= level < count or not 0 <= index < last:
+    if not 0 <= level < count or not 0 <= index < tiles_at(whole.duration_s, level):
         raise DataError(
             f"There is no tile {index} at level {level} of a recording of {whole.duration_s:.2f} s.",
             f"Levels go from 0 to {count - 1}; a tile at level L shows {WIDTH * STEP_S:g} s · 2^L.",
         )
-    below = _below_top(*identity(path), level, index, scale)
-    shades = np.array([255 - round(min(1.0, step * _STEP_DB / range_db) * 255) for step in range(256)], np.uint8)
-    return png.encode(shades[below], PALETTES[palette], fast=True)
 
 
 @lru_cache(REMEMBERED)
@@ -102,7 +125,7 @@ def _below_top(path: str, size: int, changed: int, level: int, index: int, scale
         power = _coarser(columns, level - OVERVIEW_LEVEL, index)
     else:
         power = _finer(path, whole, level, index, scale)
-    below = (whole.loudest_db - 10 * np.log10(np.maximum(power, _FLOOR))) / _STEP_DB
+    below = (whole.loudest_db - 10 * np.log10(np.maximum(power, _FLOOR))) / STEP_DB
     pixels = np.full((HEIGHT, WIDTH), 255, np.uint8)
     pixels[:, : power.shape[1]] = np.clip(np.rint(below), 0, 255)[::-1]
     return pixels
