@@ -11,6 +11,7 @@ using a model needs no PyTorch.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from earnest.table import Table
 
 __version__ = "0.1.0"
+
+# ONNX Runtime's wheels can report to their maker from version 1.31 on; here nothing does unless the user says so.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "AudioError",

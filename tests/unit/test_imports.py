@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import time
@@ -170,6 +171,14 @@ def test_starting_does_not_import_the_lab(module: str) -> None:
 def test_using_a_model_does_not_import_torch(tmp_path: Path) -> None:
     code = "import sys, earnest; earnest.Predictor, earnest.Streamer, earnest.Bundle; print('torch' in sys.modules)"
     assert run_python(code) == "False"
+
+
+def test_using_a_model_reports_to_nobody(tmp_path: Path) -> None:
+    """ONNX Runtime leaves a session file in the temporary folder where it may report."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", "import earnest.runtime.predictor"], check=True, env=environment)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_import_is_quick() -> None:

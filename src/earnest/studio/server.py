@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,8 @@ def serve(
     """
     limits = limits or Limits()
     studio = Studio(root, limits, data)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is Ctrl-C: files are tidied up
     try:
         with _listen(port) as listening:
             address = Address(listening.getsockname()[1], secrets.token_urlsafe(32))
