@@ -105,4 +105,5 @@ def probit(shares: ArrayLike) -> Floats:
     from statistics import NormalDist
 
     normal = NormalDist()
-    return np.vectorize(normal.inv_cdf, otypes=[np.float64])(np.asarray(shares, dtype=np.float64))
+    deviates: Floats = np.vectorize(normal.inv_cdf, otypes=[np.float64])(np.asarray(shares, dtype=np.float64))
+    return deviates
