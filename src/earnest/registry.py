@@ -64,3 +64,10 @@ def load(folder: str, name: str) -> ModuleType:
         if package not in EXTRAS:
             raise
         raise MissingExtra(package, EXTRAS[package], f"{folder}/{name}") from error
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that come with Earnest, by name: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).parent
+    places = (package.parents[1] / "recipes", package / "recipes")
+    return {path.stem: path for place in places for path in sorted(place.glob("*.yaml"))}

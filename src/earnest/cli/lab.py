@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from earnest import registry
 from earnest.cli.progress import watching
 from earnest.cli.verb import FAILED, SET_ASIDE, AsJson, Data, Debug, Quiet, next_step, print_json, say
 from earnest.errors import RecipeError, did_you_mean
@@ -191,22 +192,15 @@ def find_recipe(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
-    shipped = shipped_recipes()
+    shipped = registry.recipes()
     if name not in shipped:
         raise RecipeError(f"there is no recipe {name!r}.", did_you_mean(name, shipped))
     return shipped[name]
 
 
-def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with Earnest, by name: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).parents[1]
-    places = (package.parents[1] / "recipes", package / "recipes")
-    return {path.stem: path for place in places for path in sorted(place.glob("*.yaml"))}
-
-
 def complete_recipe(incomplete: str) -> list[str]:
     """For shell completion: shipped recipes that begin so."""
-    return [name for name in shipped_recipes() if name.startswith(incomplete)]
+    return [name for name in registry.recipes() if name.startswith(incomplete)]
 
 
 def print_run(scores: dict[str, Any], *, hint: bool = True) -> None:

@@ -19,6 +19,7 @@ from earnest.studio import live, models, openapi_page, recordings, training
 from earnest.studio.folder import Unknown
 from earnest.studio.guard import error_of
 from earnest.studio.state import Studio
+from earnest.studio.trainer import Conflict
 from earnest.studio.uploads import Uploads
 
 PAGES = Path(__file__).parent / "static"
@@ -67,6 +68,8 @@ async def _problem(_: Request, problem: Exception) -> JSONResponse:
     status = 400
     if isinstance(problem, Unknown):
         status = 404
+    elif isinstance(problem, Conflict):
+        status = 409
     elif isinstance(problem, AudioError):
         status = 422
     elif isinstance(problem, StorageError):

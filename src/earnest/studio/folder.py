@@ -16,7 +16,9 @@ from earnest.errors import DataError
 
 LISTS = (".csv", ".tsv", ".jsonl", ".parquet")
 AUDIO_COLUMNS = ("audio", "file", "path", "filename", "file_name", "wav")
-MARKS = ("recipe.yaml", "scores.json", "log.jsonl")  # a folder with one of them is a run
+STARTED = "studio.json"  # how a run was started from a studio, and how it ended
+MARKS = ("recipe.yaml", "scores.json", "log.jsonl", STARTED)  # a folder with one of them is a run
+GRID = "cells.json"  # what a grid has beside its runs
 OWN = ("annotations", "runs", "bundles")
 DEPTH = 4  # folders below the studio's in which something is looked for
 MOST = 5000  # entries of a folder that are looked at before it is taken for one without recordings
@@ -104,7 +106,7 @@ class Unknown(DataError):
 
 def is_run(path: Path) -> bool:
     """Whether a folder is a run directory."""
-    return any((path / mark).is_file() for mark in MARKS) and not (path / "grid.json").is_file()
+    return any((path / mark).is_file() for mark in MARKS)
 
 
 def holds_audio(folder: Path) -> bool:
@@ -145,7 +147,7 @@ def _printable(name: str) -> bool:
 def _runs(place: Path, depth: int) -> Iterator[Path]:
     if is_run(place):
         yield place
-    elif depth:
+    if depth and (not is_run(place) or (place / GRID).is_file()):
         for child in _folders(place):
             yield from _runs(child, depth - 1)
 

@@ -10,21 +10,24 @@ from typing import Any
 
 import yaml
 
+UNNAMED = "run"  # what a recipe is called that has no name
 
-def summary(id: str, path: Path, *, state: str | None = None) -> dict[str, Any]:
+
+def summary(id: str, path: Path, state: str) -> dict[str, Any]:
     """One line of the list of runs.
 
     Parameters
     ----------
     id, path : the run's id and folder.
-    state : what is known of it beyond its folder (`running`, `failed`, `stopped`).
+    state : `running`, `done`, `failed`, `stopped` or `unfinished`.
     """
-    scores, recipe = _json(path / "scores.json"), _recipe(path)
-    environment = _json(path / "environment.json")
+    scores, recipe = read_object(path / "scores.json"), _recipe(path)
+    environment = read_object(path / "environment.json")
+    name = scores.get("name") or recipe.get("name")
     return {
         "id": id,
-        "name": scores.get("name") or recipe.get("name") or path.name,
-        "state": state or state_of(path),
+        "name": path.name if name in (None, "", UNNAMED) else str(name),
+        "state": state,
         "corpus": _shown(scores.get("corpus") or recipe.get("corpus")),
         "task": _shown(scores.get("task") or recipe.get("task")),
         "model": _shown(recipe.get("model")),
@@ -37,13 +40,6 @@ def summary(id: str, path: Path, *, state: str | None = None) -> dict[str, Any]:
         "has_report": (path / "report.html").is_file(),
         "has_bundle": (path / "bundle" / "bundle.json").is_file(),
     }
-
-
-def state_of(path: Path) -> str:
-    """`running` while a process holds the folder, `done` with scores, else `unfinished`."""
-    if is_held(path):
-        return "running"
-    return "done" if (path / "scores.json").is_file() else "unfinished"
 
 
 def is_held(path: Path) -> bool:
@@ -60,11 +56,11 @@ def is_held(path: Path) -> bool:
 
 def details(path: Path) -> dict[str, Any]:
     """What one run's page says beyond the list."""
-    scores = _json(path / "scores.json")
+    scores = read_object(path / "scores.json")
     return {key: scores.get(key) for key in ("folds", "metrics", "baseline", "n_clips", "n_groups", "group", "twin")}
 
 
-def _json(path: Path) -> Mapping[str, Any]:
+def read_object(path: Path) -> Mapping[str, Any]:
     """The object in a JSON file; nothing where there is none, or a damaged one."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

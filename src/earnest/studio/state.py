@@ -17,6 +17,7 @@ from earnest.studio.folder import Folder, Source, Unknown
 from earnest.studio.limits import Limits
 from earnest.studio.sounds import Sound, Sounds
 from earnest.studio.tables import Tables, row_of
+from earnest.studio.trainer import Trainer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,6 +54,7 @@ class Studio:
         self.tables = Tables()
         self.sounds = Sounds(self.temporary / "copies", self.limits)
         self.children = Children(self.root, self.data)
+        self.trainer = Trainer(self.folder, self.children)
         self.jobs = Jobs(self.children)
         self._lock = threading.Lock()
         self._listing = threading.Lock()
@@ -64,6 +66,7 @@ class Studio:
 
     def close(self) -> None:
         """End what was started and remove every temporary file."""
+        self.trainer.close()
         self.children.close()
         shutil.rmtree(self.temporary, ignore_errors=True)
 
