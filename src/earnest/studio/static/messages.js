@@ -219,6 +219,8 @@ export const MESSAGES = {
   "n events": [({ n }) => `${n} ${plural(n, "event", "events")}`, "{n} 个事件"],
   "too large": ["This file has {size}; the studio takes up to 100 MB.", "文件大小为 {size}；工作室最多接受 100 MB。"],
   "too large remedy": ["Cut it, or use `earnest predict`, which reads files of any length.", "请剪短，或使用可读任意长度文件的 `earnest predict`。"],
+  "file gone": ["{name} cannot be read.", "无法读取 {name}。"],
+  "file gone remedy": ["Check that it is still there and that you may read it, then choose it again.", "请确认文件仍在且可读，然后重新选择。"],
   "no microphone": ["This browser gives no microphone.", "浏览器没有可用的麦克风。"],
   "no microphone remedy": ["Plug one in, or drop a recording instead.", "请接上麦克风，或改用录音文件。"],
   "microphone denied": ["The microphone was not allowed.", "麦克风未获许可。"],

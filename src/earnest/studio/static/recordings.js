@@ -38,7 +38,7 @@ class Recordings {
     this.page = page;
     this.redraw = () => this.grid.again();
     document.addEventListener("language", this.redraw);
-    this.#begin(rest);
+    this.begun = this.#begin(rest);
   }
 
   close() {
@@ -50,6 +50,7 @@ class Recordings {
   }
 
   async go([table, clip]) {
+    await this.begun;
     if (table && table !== this.table) await this.#choose(table);
     if (clip && clip !== this.opened?.id) this.#open(clip);
   }

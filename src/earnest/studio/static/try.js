@@ -162,6 +162,7 @@ class Trial {
     const body = new FormData();
     body.append("audio", file, file.name);
     try {
+      await readable(file);
       const said = await ask(`/api/bundles/${part(this.bundle.id)}/predict`, { method: "POST", body });
       if (!this.closed) await this.#show({ ...said, name: file.name, bundle: this.bundle });
     } catch (error) {
@@ -187,11 +188,20 @@ class Trial {
   #events(list) {
     if (!list.length) return void fill(this.events);
     const recent = list.slice(-100);
-    fill(this.events, el("details", { open: list.length <= 12 }, el("summary", { t: ["n events", { n: list.length }] }),
+    fill(this.events, el("details", {}, el("summary", { t: ["n events", { n: list.length }] }),
       el("div", { class: "scroll" }, el("table", { class: "rows narrow" },
         el("thead", {}, el("tr", {}, ["from", "to"].map((key) => el("th", { scope: "col", class: "n", t: key })), el("th", { scope: "col", t: "label" }), el("th", { scope: "col", class: "n", t: "score" }))),
         el("tbody", {}, recent.map((one) => el("tr", {}, [one.start_s, one.end_s].map((time) => el("td", { class: "n" }, `${format.fixed(time, 2)} s`)),
           el("th", { scope: "row" }, one.label), el("td", { class: "n" }, format.fixed(one.score, 3)))))))));
+  }
+}
+
+/** Fails where a file cannot be read any more: a browser sends such a file as a broken request. */
+async function readable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw Object.assign(new Error(t("file gone", { name: file.name })), { remedy: t("file gone remedy") });
   }
 }
 
