@@ -23,6 +23,7 @@ PARAMETERS = [
     ("bc_resnet", {}, 101, 40, 12, 9_232),
     ("resnet", {}, 251, 64, 10, 308_794),
     ("vad_gru", {}, 199, 40, 2, 67_522),
+    ("mixednet", {}, 98, 40, 2, 23_010),
 ]
 
 
@@ -211,7 +212,9 @@ def test_a_fresh_network_knows_nothing(name):
     assert abs(loss.item() - np.log(OUTPUTS)) < 0.7
 
 
-@pytest.mark.parametrize(("name", "size"), [("simple_cnn", (7, 40)), ("simple_cnn", (64, 4)), ("bc_resnet", (64, 7))])
+@pytest.mark.parametrize(
+    ("name", "size"), [("simple_cnn", (7, 40)), ("simple_cnn", (64, 4)), ("bc_resnet", (64, 7)), ("mixednet", (40, 64))]
+)
 def test_too_small_an_input_is_named(name, size):
     with pytest.raises(RecipeError, match=str(min(size))):
         models.build(Part(name=name), *size, OUTPUTS)
