@@ -16,7 +16,7 @@ from earnest.studio.children import Children, Jobs
 from earnest.studio.folder import Folder, Source, Unknown
 from earnest.studio.limits import Limits
 from earnest.studio.sounds import Sound, Sounds
-from earnest.studio.tables import Tables, row_of
+from earnest.studio.tables import Tables, row_of, write_plain_list
 from earnest.studio.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -124,7 +124,12 @@ class Studio:
         with self._listing:
             if not place.is_file():
                 spec = source.id.removeprefix("corpus:") if source.path is None else f"folder:{source.path}"
-                self.children.ask(["corpora", spec, "--write", str(place)])
+                try:
+                    self.children.ask(["corpora", spec, "--write", str(place)])
+                except EarnestError:
+                    if source.path is None:
+                        raise
+                    write_plain_list(source.path, place)
         return place
 
     def sound(self, table: str, clip: str) -> Sound:

@@ -61,7 +61,7 @@ class Tables:
             if kept is None or kept[0] != stamp:
                 from earnest.table import Table
 
-                kept = stamp, _with_text(Table.read(path).frame)
+                kept = stamp, _with_text(_with_numbers(Table.read(path).frame))
             self._kept[path] = kept
             self._kept.move_to_end(path)
             while len(self._kept) > KEPT:
@@ -78,7 +78,43 @@ class Tables:
         return None
 
 
+def write_plain_list(folder: Path, place: Path) -> None:
+    """List the recordings of a folder of which nothing else is known.
+
+    Raises
+    ------
+    DataError : there are none.
+    """
+    import polars as pl
+
+    from earnest.formats._scan import scan_audio
+    from earnest.table import Table
+
+    files, bad_rows = scan_audio(folder)
+    Table.from_frame(pl.DataFrame({"audio": files}), folder.name, root=folder, bad_rows=bad_rows).write(place)
+
+
 TEXT = "\x1ftext"  # the column that is searched: all texts of a row in lower case
+
+
+def _with_numbers(frame: pl.DataFrame) -> pl.DataFrame:
+    """Columns in which every cell is a number as numbers, so that they sort as such; lists in text lack types."""
+    import polars as pl
+
+    from earnest.table import TEXT_COLUMNS
+
+    found = []
+    for name, kind in frame.schema.items():
+        if kind == pl.String and name not in (*TEXT_COLUMNS, "audio") and frame[name].null_count() < frame.height:
+            numbers = frame[name].cast(pl.Float64, strict=False)
+            if numbers.null_count() == frame[name].null_count():
+                whole = numbers.drop_nulls()
+                found.append(
+                    numbers.cast(pl.Int64)
+                    if bool(((whole == whole.round()) & (whole.abs() < 2**53)).all())
+                    else numbers
+                )
+    return frame.with_columns(found)
 
 
 def _with_text(frame: pl.DataFrame) -> pl.DataFrame:

@@ -90,6 +90,7 @@ def predict(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
     from earnest import audio
     from earnest.runtime import Bundle, Predictor, Streamer
+    from earnest.runtime.streamer import Window
 
     bundle = Bundle.open(wanted["bundle"])
     path = wanted["path"]
@@ -101,17 +102,15 @@ def predict(wanted: Mapping[str, Any]) -> dict[str, Any]:
     rate, channels, remark = recording.sample_rate, info.channels, recording.verdict.reason
     del recording
     prediction = Predictor(bundle).predict_samples(samples, name=wanted["name"]).as_dict()
-    streamer = Streamer(bundle)
-    found = streamer.windows(samples) + streamer.last_window()
+    streamer, found = Streamer(bundle), list[Window]()
+    events = streamer.feed(samples, found.append) + streamer.flush(found.append)
     found = found[:: max(1, math.ceil(len(found) / POINTS))]
     scores = np.array([window.scores for window in found], dtype=np.float64).reshape(-1, len(bundle.labels))
-    streamer.reset()
-    events = [event.as_dict() for event in streamer.feed(samples) + streamer.flush()]
     middle = [(window.start + window.end) / 2 / bundle.sample_rate for window in found]
     return {
         "prediction": prediction if remark is None else {**prediction, "remark": remark},
         "over_time": {"times_s": middle, "labels": list(bundle.labels), "scores": scores.T.tolist()},
-        "events": events,
+        "events": [event.as_dict() for event in events],
         "sound": {"duration_s": duration, "sample_rate": rate, "channels": channels},
     }
 
