@@ -8,7 +8,7 @@ import { fixed } from "./format.js";
 import { t } from "./language.js";
 
 const SHOWN_S = 20; // how much of the past the lines show
-const MOST = 6; // labels with a bar: those that scored highest of late, in their own order
+const MOST = 5; // labels with a bar: those that scored highest of late, in their own order
 const LATE_S = 3;
 const LONGEST = 2 ** 19; // bytes of one frame; the server takes up to 2 ** 20
 
