@@ -49,6 +49,11 @@ export function translate(node, attribute, key, values = {}) {
   say(node, attribute, key, values);
 }
 
+/** A node's texts are no longer those of keys. */
+export function silence(node) {
+  texts.delete(node);
+}
+
 function say(node, attribute, key, values) {
   if (attribute) node.setAttribute(attribute, t(key, values));
   else node.textContent = t(key, values);

@@ -119,6 +119,7 @@ export const MESSAGES = {
   "state unfinished": ["unfinished", "未完成"],
   "no runs": ["No runs yet.", "还没有训练。"],
   "no runs remedy": ["Start one from a shipped recipe, or build your own: a corpus, a model, a split. Its score comes with an interval and a baseline.", "可以用自带的配方开始，也可以自己组合：语料、模型、划分。得分总带有区间和基线。"],
+  "starting": ["Starting …", "启动中……"],
   "progress": ["Progress", "进度"],
   "log": ["Log", "日志"],
   "learning curves": ["Learning curves", "学习曲线"],

@@ -4,7 +4,7 @@ import { ask, part, send } from "./api.js";
 import { curves } from "./charts.js";
 import { announce, el, fill, problem } from "./dom.js";
 import * as format from "./format.js";
-import { t } from "./language.js";
+import { silence, t, translate } from "./language.js";
 import { reportLink, state } from "./runs.js";
 
 const LINES = 400; // of the log that are kept on the page
@@ -21,8 +21,8 @@ class RunView {
     this.id = id;
     this.epochs = new Map(); // "seed fold member epoch" → record
     this.summary = el("div", { class: "run-summary", "aria-busy": "true" });
-    this.bar = el("progress", { max: 1, value: 0, "t-aria-label": "progress" });
-    this.stage = el("p", { class: "stage fine" }, " ");
+    this.bar = el("progress", { max: 1, "t-aria-label": "progress" });
+    this.stage = el("p", { class: "stage fine" });
     this.charts = el("div", { class: "panels" });
     this.log = el("pre", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "t-aria-label": "log" });
     this.live = el("section", { class: "live", hidden: true }, this.bar, this.stage);
@@ -55,7 +55,12 @@ class RunView {
     if (!this.source) this.#listen();
   }
 
+  /** Hear the run from its beginning on. */
   #listen() {
+    fill(this.log);
+    this.epochs.clear();
+    this.bar.removeAttribute("value");
+    translate(this.stage, "", "starting");
     this.source = new EventSource(`/api/runs/${part(this.id)}/events`);
     this.live.hidden = this.run.state !== "running";
     this.source.addEventListener("progress", (event) => this.#progress(JSON.parse(event.data)));
@@ -70,6 +75,7 @@ class RunView {
       this.bar.max = total;
       this.bar.value = done;
     } else this.bar.removeAttribute("value");
+    silence(this.stage);
     this.stage.textContent = text || [stage, total ? `${format.count(done)} / ${format.count(total)}` : ""].filter(Boolean).join("  ");
     if (stage !== this.announced) announce(`${stage}`);
     this.announced = stage;
