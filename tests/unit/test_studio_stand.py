@@ -234,5 +234,5 @@ def test_an_hour_is_seen_at_once(tmp_path: Path) -> None:
         assert len(peaks["maximum"]) == 2000
         url = clip["tiles"]["url"]
         for level in range(clip["tiles"]["levels"]):
-            assert studio.ask(url.format(level=level, index=0))[0] == 200
-        assert time.perf_counter() - began < 5
+            assert studio.ask(f"{url}/{level}/0.png")[0] == 200
+        assert time.perf_counter() - began < 5 * BUSY

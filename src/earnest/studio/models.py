@@ -10,18 +10,17 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi import Path as InPath
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from earnest.studio import worker
 from earnest.studio.folder import Unknown, find
 from earnest.studio.guard import part
-from earnest.studio.recordings import INLINE, studio_of
-from earnest.studio.uploads import FORM, Upload, Uploads
+from earnest.studio.recordings import INLINE, Tile, outline, picture, places, studio_of
+from earnest.studio.uploads import FORM, Uploads
 
 router = APIRouter(tags=["models"])
 MANIFEST, CARD = "bundle.json", "README.md"
@@ -89,7 +88,8 @@ async def predict(request: Request, bundle: str) -> dict[str, Any]:
             copy.unlink(missing_ok=True)
             raise
     sound = said.pop("sound")
-    return {**said, "upload": _addresses(uploads.keep(copy), sound)}
+    id = uploads.keep(copy).id
+    return {**said, "upload": {"id": id, **sound, **places(f"/api/uploads/{id}", sound)}}
 
 
 @router.get("/api/uploads/{upload}/audio", response_class=FileResponse)
@@ -102,32 +102,13 @@ def get_audio(request: Request, upload: str) -> FileResponse:
 @router.get("/api/uploads/{upload}/peaks")
 def get_peaks(request: Request, upload: str, columns: Annotated[int, Query(ge=1, le=COLUMNS)] = 2000) -> dict[str, Any]:
     """The outline of a recording that was sent: the lowest and the highest sample of each column."""
-    from earnest.reporting.envelopes import envelope, peaks
-
-    path = uploads_of(request).find(upload).path
-    lowest, highest = peaks(path, columns)
-    return {
-        "duration_s": envelope(path).duration_s,
-        "minimum": [round(float(value), 4) for value in lowest],
-        "maximum": [round(float(value), 4) for value in highest],
-    }
+    return outline(uploads_of(request).find(upload).path, columns)
 
 
 @router.get("/api/uploads/{upload}/tiles/{level}/{index}.png", response_class=Response)
-def get_tile(
-    request: Request,
-    upload: str,
-    level: Annotated[int, InPath(ge=0, le=30)],
-    index: Annotated[int, InPath(ge=0, le=2**30)],
-    scale: Literal["mel", "linear"] = "mel",
-    db: Annotated[float, Query(ge=20, le=160)] = 80.0,
-    map: Literal["viridis", "magma", "grey"] = "viridis",
-) -> Response:
+def get_tile(request: Request, upload: str, view: Annotated[Tile, Depends()]) -> Response:
     """One tile of the spectrogram of a recording that was sent."""
-    from earnest.reporting.tiles import tile
-
-    path = uploads_of(request).find(upload).path
-    return Response(tile(path, level, index, scale, db, map), media_type="image/png")
+    return picture(uploads_of(request).find(upload).path, view)
 
 
 def summary(id: str, path: Path) -> dict[str, Any] | None:
@@ -213,21 +194,6 @@ def _score(manifest: Mapping[str, Any], file: str) -> Any:
         if isinstance(found, dict) and "score" in found:
             return found["score"]
     return None
-
-
-def _addresses(upload: Upload, sound: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a recording that was sent can be heard and seen."""
-    from earnest.reporting.tiles import STEP_S, WIDTH, levels
-
-    base = f"/api/uploads/{upload.id}"
-    tiles = {
-        "url": f"{base}/tiles/{{level}}/{{index}}.png",
-        "levels": levels(sound["duration_s"]),
-        "step_s": STEP_S,
-        "width": WIDTH,
-        "highest_hz": sound["sample_rate"] / 2,
-    }
-    return {"id": upload.id, **sound, "audio": f"{base}/audio", "peaks": f"{base}/peaks", "tiles": tiles}
 
 
 def _turns(state: Any, places: int) -> asyncio.Semaphore:

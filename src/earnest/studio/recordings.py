@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -164,15 +165,16 @@ def get_clip(request: Request, table: str, clip: str) -> dict[str, Any]:
         **known,
         "labels": {column: value for column, value in row.items() if column not in HIDDEN and value is not None},
         "lanes": [],
-        **places(base, known["duration_s"]),
+        **places(base, known),
     }
 
 
-def places(base: str, duration_s: float) -> dict[str, Any]:
-    """Where the sound, the outline and the spectrogram of a recording are."""
+def places(base: str, sound: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the sound, the outline and the spectrogram of a recording are, by its duration and sample rate."""
     from earnest.reporting import tiles
 
-    known = {"url": f"{base}/tiles", "step_s": tiles.STEP_S, "width": tiles.WIDTH, "levels": tiles.levels(duration_s)}
+    known = {"url": f"{base}/tiles", "step_s": tiles.STEP_S, "width": tiles.WIDTH}
+    known |= {"levels": tiles.levels(sound["duration_s"]), "highest_hz": sound["sample_rate"] / 2}
     return {"audio": f"{base}/audio", "peaks": f"{base}/peaks", "tiles": known}
 
 
