@@ -14,6 +14,7 @@ const MOST_FRAMES = 8; // of a column: coarser ones show this many, evenly sprea
 const KEPT = 96; // tiles
 const STEP_DB = 0.5; // of what is kept of a pixel: how far it lies below the top
 const QUIETEST = 1e-20;
+const FRAME_MS = 8; // of colouring before a frame is shown
 
 /**
  * Pixels from addresses: `{url: (level, index, look) => address, step_s, width, levels, finest, highest_hz, grey}`. Where
@@ -21,7 +22,7 @@ const QUIETEST = 1e-20;
  */
 export class ServedTiles {
   constructor(tiles, changed) {
-    Object.assign(this, { tiles, changed, kept: new Map(), finest: tiles.finest ?? 0 });
+    Object.assign(this, { tiles, changed, kept: new Map(), finest: tiles.finest ?? 0, work: new Work(changed) });
     this.coarsest = Math.max(this.finest, tiles.levels - 1);
     this.step_s = tiles.step_s ?? STEP_S;
     this.width = tiles.width ?? WIDTH;
@@ -57,7 +58,10 @@ export class ServedTiles {
   #picture(entry, look) {
     if (!entry.ready) return null;
     if (!this.tiles.grey) return entry.image;
-    entry.below ??= greys(entry.image);
+    if (entry.name !== lookName(look)) {
+      if (!this.work.allows()) return entry.picture ?? null;
+      entry.below ??= greys(entry.image);
+    }
     return coloured(entry, look);
   }
 
@@ -71,13 +75,15 @@ function greys(image) {
   const pen = new OffscreenCanvas(WIDTH, HEIGHT).getContext("2d", { willReadFrequently: true });
   pen.drawImage(image, 0, 0);
   const { data } = pen.getImageData(0, 0, WIDTH, HEIGHT);
-  return Uint8Array.from({ length: WIDTH * HEIGHT }, (_, at) => data[4 * at]);
+  const below = new Uint8Array(WIDTH * HEIGHT);
+  for (let at = 0; at < below.length; at++) below[at] = data[4 * at];
+  return below;
 }
 
 /** Pixels from the samples themselves: what is seen is computed first, in slices that leave the page its breath. */
 export class ComputedTiles {
   constructor({ samples, rate }, changed) {
-    Object.assign(this, { samples, rate, changed, kept: new Map(), wanted: new Map(), finest: FINEST });
+    Object.assign(this, { samples, rate, changed, kept: new Map(), wanted: new Map(), finest: FINEST, work: new Work(changed) });
     this.coarsest = Math.max(0, Math.ceil(Math.log2(samples.length / rate / STEP_S / WIDTH)));
     this.step_s = STEP_S;
     this.width = WIDTH;
@@ -95,12 +101,16 @@ export class ComputedTiles {
       this.#run();
       return null;
     }
-    return coloured(refresh(this.kept, name, kept), look);
+    return this.#picture(refresh(this.kept, name, kept), look);
   }
 
   known(level, index, look) {
     const entry = this.kept.get(`${look.scale} ${level} ${index}`);
-    return entry ? coloured(entry, look) : null;
+    return entry ? this.#picture(entry, look) : null;
+  }
+
+  #picture(entry, look) {
+    return entry.name === lookName(look) || this.work.allows() ? coloured(entry, look) : (entry.picture ?? null);
   }
 
   get busy() {
@@ -189,9 +199,29 @@ function loudest_db(samples) {
   return 20 * Math.log10(most);
 }
 
+/** How much may be coloured before a frame is shown; what is left is coloured before the next. */
+class Work {
+  constructor(changed) {
+    Object.assign(this, { changed, began: 0 });
+  }
+
+  begin() {
+    this.began = performance.now();
+  }
+
+  allows() {
+    if (performance.now() - this.began < FRAME_MS) return true;
+    this.changed();
+    return false;
+  }
+}
+
+const lookName = ({ db, map }) => `${map} ${db}`;
+
 /** The picture of a tile in the colours of now. */
-function coloured(entry, { db, map }) {
-  const name = `${map} ${db}`;
+function coloured(entry, look) {
+  const { db, map } = look;
+  const name = lookName(look);
   if (entry.name === name) return entry.picture;
   entry.picture ??= Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT });
   entry.name = name;
@@ -230,6 +260,7 @@ export class Spectrogram {
     pen.fillRect(0, 0, view.x(view.duration_s), height);
     if (!source) return;
     source.forget?.();
+    source.work.begin();
     const wished = Math.floor(Math.log2(1 / (view.scale * source.step_s)));
     const level = Math.min(source.coarsest, Math.max(source.finest, wished));
     const span = this.#span(level);
