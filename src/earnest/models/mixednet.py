@@ -87,15 +87,25 @@ class MixedDepthwise(nn.Module):
         super().__init__()
         shares = [channels // len(kernels)] * len(kernels)
         shares[0] += channels - sum(shares)
-        self.longest = max(kernels)
+        self.shares, self.kernels, self.longest = shares, tuple(kernels), max(kernels)
         self.parts = nn.ModuleList(
             nn.Conv1d(share, share, kernel, groups=share, bias=False)
             for share, kernel in zip(shares, kernels, strict=True)
         )
 
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        """(batch, channels, frames - longest kernel + 1); a shorter kernel has no use for the oldest frames."""
+        groups = sequence.split(self.shares, dim=1)
+        answers = [
+            part(group[:, :, self.longest - kernel :])
+            for part, group, kernel in zip(self.parts, groups, self.kernels, strict=True)
+        ]
+        return torch.cat(answers, dim=1)
+
     def stage(self) -> Stage:
         """All of them as one convolution of the longest length: before a shorter kernel stand zeros."""
-        weights = [functional.pad(part.weight, (self.longest - part.weight.shape[2], 0)) for part in self.parts]
+        weights: list[torch.Tensor] = [part.weight for part in self.parts]  # type: ignore[misc]
+        weights = [functional.pad(weight, (self.longest - weight.shape[2], 0)) for weight in weights]
         return Stage(torch.cat(weights), None, depthwise=True)
 
 
@@ -110,7 +120,7 @@ class Block(nn.Module):
 
     def forward(self, sequence: torch.Tensor) -> torch.Tensor:
         """(batch, after, frames - longest kernel + 1)."""
-        return functional.relu(self.norm(self.pointwise(self.depthwise.stage()(sequence))))
+        return functional.relu(self.norm(self.pointwise(self.depthwise(sequence))))
 
     def stages(self) -> tuple[Stage, Stage]:
         """The block in evaluation, its batch norm in the pointwise convolution."""

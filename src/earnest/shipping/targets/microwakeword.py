@@ -1,8 +1,11 @@
 """A wake word for ESPHome: a file that its component micro_wake_word runs, with the manifest that the component reads.
 
-    model.mww.tflite      a few frames of `micro_frontend` in, one probability out, the window kept inside; int8
+    model.mww.tflite      a few frames of `micro_frontend` in, one probability out, what was before kept inside; int8
     model.mww.json        the manifest, version 2: cutoff, sliding window, arena
     model.mww.facts.json  for those who run the file on a computer: arena, operators, the normaliser's numbers
+
+A network that tells its layers (`mixednet`) keeps the few frames that each layer needs again; any other one keeps its
+whole window, and is computed anew for each answer.
 
 Reference: esphome/components/micro_wake_word/__init__.py (MANIFEST_SCHEMA_V2), as of 2025.
 """
@@ -13,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,7 +27,7 @@ from earnest.files import atomic_write_text
 from earnest.runtime.engines import FRONTEND
 from earnest.runtime.engines.microwakeword import FACTS
 from earnest.runtime.engines.tflite import filled
-from earnest.shipping import eightbit, litert, micro
+from earnest.shipping import eightbit, litert, micro, micro_layers
 from earnest.shipping.micro_stream import REGISTERED, in_stream
 from earnest.shipping.source import Source
 from earnest.training.pipeline import Normaliser
@@ -33,6 +36,8 @@ FILE = "model.mww.tflite"
 MANIFEST = "model.mww.json"
 SUMMARY = "ESPHome's micro_wake_word, 8 bits, with its manifest"
 FRONT_END = "micro_frontend"
+MOST_CUTOFF = 0.995
+SPARE_BYTES = 8 << 10  # the kernels of ESP-NN take scratch memory, and those that the arena is measured with do not
 OLDEST_ESPHOME = "2024.7.0"  # the first with manifests of version 2
 
 
@@ -68,20 +73,27 @@ def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[s
     if not isinstance(normaliser, Normaliser):
         raise BundleError("ESPHome's wake words take one channel of features.")
     inputs = [(_features(source, normaliser, window),) for window in windows]
-    exact, small, path = folder / "exact.tflite", folder / "small.tflite", folder / FILE
-    litert.convert(Word(source, normaliser, word).eval(), (torch.from_numpy(inputs[0][0]),), exact)
-    eightbit.quantise(exact, inputs, small)
-    path.write_bytes(in_stream(small.read_bytes(), step_frames))
+    network, path = Word(source, normaliser, word).eval(), folder / FILE
+    if micro_layers.has_layers(source.model):
+        features = np.concatenate([features for (features,) in inputs])
+        layered = cast("micro_layers.Layered", source.model)
+        model = micro_layers.in_layers(layered, network.gain, network.shift, word, features)
+    else:
+        exact, small = folder / "exact.tflite", folder / "small.tflite"
+        litert.convert(network, (torch.from_numpy(inputs[0][0]),), exact)
+        eightbit.quantise(exact, inputs, small)
+        model = in_stream(small.read_bytes(), step_frames)
+    path.write_bytes(model)
     lacking = sorted(set(micro.operators(path.read_bytes())) - REGISTERED)
     if lacking:
         raise BundleError(
             f"ESPHome's component lacks the operator{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}.",
-            "Choose model=ds_cnn or model=bc_resnet.",
+            "Choose model=mixednet, model=ds_cnn or model=bc_resnet.",
         )
     needs = micro.needs(path, [inputs[0][0][:, :step_frames]])
     numbers = {"word": word, "mean": normaliser.mean.tolist(), "deviation": normaliser.deviation.tolist()}
     atomic_write_text(folder / FACTS, json.dumps(asdict(needs) | numbers, indent=1) + "\n")
-    told = manifest(source, word, needs.arena_bytes)
+    told = manifest(source, word, step_frames, needs.arena_bytes)
     atomic_write_text(folder / MANIFEST, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     parts = folder / "parts"
     parts.mkdir()
@@ -89,15 +101,17 @@ def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[s
     return {FILE: path, MANIFEST: folder / MANIFEST, FACTS: folder / FACTS, FRONTEND: frontend}
 
 
-def manifest(source: Source, word: int, arena_bytes: int) -> dict[str, Any]:
+def manifest(source: Source, word: int, step_frames: int, arena_bytes: int) -> dict[str, Any]:
     """What ESPHome reads: version 2, all of its keys.
 
-    The cutoff is the threshold that the fold's validation streams chose, the sliding window the smoothing of the task.
+    The cutoff is the threshold that the fold's validation streams chose, at most `MOST_CUTOFF`, for at one the device
+    hears nothing; the sliding window is the smoothing of the task. The arena has `SPARE_BYTES` more than was measured.
     """
     recipe, listening = source.recipe, source.task.listening
     spotting = source.spotting or {}
     smoothing_s = listening.smoothing_s if listening else 0.5
-    threshold = spotting.get("threshold", listening.threshold if listening else 0.5)
+    threshold = float(spotting.get("threshold", listening.threshold if listening else 0.5))
+    step_ms = int(recipe.frontend.options.get("hop_ms", 10))
     return {
         "type": "micro",
         "wake_word": source.labels[word],
@@ -107,10 +121,10 @@ def manifest(source: Source, word: int, arena_bytes: int) -> dict[str, Any]:
         "trained_languages": list(recipe.task.options.get("languages", ())),
         "version": 2,
         "micro": {
-            "probability_cutoff": round(float(threshold), 2),
-            "feature_step_size": int(recipe.frontend.options.get("hop_ms", 10)),
-            "sliding_window_size": max(1, round(smoothing_s * recipe.sample_rate / source.inputs.hop)),
-            "tensor_arena_size": arena_bytes,
+            "probability_cutoff": min(round(threshold, 3), MOST_CUTOFF),
+            "feature_step_size": step_ms,
+            "sliding_window_size": max(1, round(1000 * smoothing_s / (step_frames * step_ms))),
+            "tensor_arena_size": arena_bytes + SPARE_BYTES,
             "minimum_esphome_version": OLDEST_ESPHOME,
         },
     }
@@ -134,6 +148,8 @@ def _checked(source: Source) -> tuple[int, int]:
             f"a wake word for ESPHome is told from the rest; this run has the classes {', '.join(source.labels)}.",
             "Train with task.silence=false and one word; `earnest wakeword --to microwakeword` does.",
         )
+    if micro_layers.has_layers(source.model):
+        return source.labels.index(listening.words[0]), int(source.model.stride)  # type: ignore[arg-type]
     frame = recipe.sample_rate * int(recipe.frontend.options.get("hop_ms", 10)) // 1000
     if source.inputs.hop % frame:
         raise BundleError(
