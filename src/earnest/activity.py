@@ -32,6 +32,8 @@ from earnest.training.inputs import Inputs
 
 BATCH = 64
 FRAME_S = 0.01
+SHOWN, SHOWN_S = 3, 30.0  # recordings of either kind that are kept to be looked at, and how much of each
+POINTS = 600  # scores that are kept of each
 ONSETS = tuple(round(value, 3) for value in np.linspace(0.05, 0.95, 37).tolist())
 
 
@@ -103,7 +105,8 @@ def listen(
 
     Returns
     -------
-    onset, offset, and for `validation` and `test` what `measure` returns.
+    onset, offset, for `validation` and `test` what `measure` returns, the rates of all test `recordings`, and what
+    `beginnings` returns as `shown`.
     """
     waveforms, inputs = examples.waveforms, examples.inputs
     judge = Judge(detecting, waveforms.sample_rate, frames.step_samples if frames else inputs.hop)
@@ -129,6 +132,43 @@ def listen(
             scored.name: frame_rates(*judge.frames(scored, onset)) | {"seconds": scored.length / judge.sample_rate}
             for scored in test
         },
+        "shown": beginnings(judge, test, onset),
+    }
+
+
+def beginnings(judge: Judge, recordings: Sequence[Scored], onset: float) -> list[dict[str, Any]]:
+    """A few recordings to be looked at: the costliest ones, and those in the middle of all; the first 30 seconds.
+
+    Returns
+    -------
+    Of each: id, label, cost, seconds; `true` and `found` stretches in seconds; `times_s` and `scores`, thinned out to
+    some hundreds by taking every n-th.
+    """
+    known = [(judge.cost([scored], onset), scored) for scored in recordings]
+    falling = sorted((pair for pair in known if np.isfinite(pair[0])), key=lambda pair: -pair[0])
+    rest = falling[SHOWN:]
+    middle = max(0, len(rest) // 2 - SHOWN // 2)
+    return [_beginning(judge, scored, cost, onset) for cost, scored in falling[:SHOWN] + rest[middle : middle + SHOWN]]
+
+
+def _beginning(judge: Judge, scored: Scored, cost: float, onset: float) -> dict[str, Any]:
+    times = np.array(scored.middles) / judge.sample_rate
+    seconds = min(SHOWN_S, scored.length / judge.sample_rate)
+    inside = np.flatnonzero(times <= seconds)
+    taken = inside[:: max(1, -(-len(inside) // POINTS))]
+
+    def cut(stretches: Sequence[tuple[float, float]]) -> list[list[float]]:
+        return [[round(a, 3), round(min(b, seconds), 3)] for a, b in stretches if a < seconds]
+
+    return {
+        "id": scored.name,
+        "label": judge.detecting.label,
+        "cost": round(cost, 4),
+        "seconds": round(seconds, 3),
+        "true": cut(scored.truth),
+        "found": cut(judge.found(scored, onset)),
+        "times_s": times[taken].round(3).tolist(),
+        "scores": np.array(scored.scores)[taken].round(3).tolist(),
     }
 
 

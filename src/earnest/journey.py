@@ -110,6 +110,7 @@ def finish(directory: Path, recipe: Recipe, prepared: Prepared, scores: dict[str
     scores["quarantined"] = sum(entry["status"] == "rejected" for entry in prepared.quarantine)
     drawn = prepared.place("mel")
     insight.write(directory, recipe, prepared.table, prepared.task, prepared.column, prepared.cache, scores, drawn)
+    scores.get("activity", {}).pop("shown", None)  # curves are no scores: they stand in insight/
     atomic_write_text(directory / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False))
     write_report(directory)
     shutil.rmtree(prepared.cache, ignore_errors=True)

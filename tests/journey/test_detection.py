@@ -91,7 +91,15 @@ def test_whole_recordings_are_scored_by_frames_and_ends(run: Path) -> None:
     assert found["test"]["cost"] < 0.2
     assert found["test"]["onset"]["median_s"] < 0.15
     assert set(found["recordings"]) == {"m0", "m1", "m2"}
-    assert 'id="activity"' in (run / "report.html").read_text(encoding="utf-8")
+    assert "shown" not in found
+    shown = read(run / "insight" / "activity.json")["recordings"]
+    costs = [one["cost"] for one in shown]
+    assert costs == sorted(costs, reverse=True)
+    assert len(shown[0]["times_s"]) == len(shown[0]["scores"]) > 10
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert 'id="activity"' in page
+    assert f'data-play="{shown[0]["id"]}"' in page
+    assert '"name": "score"' in page
 
 
 def test_the_stream_finds_what_was_scored(run: Path, data: Path) -> None:

@@ -4,6 +4,7 @@
     insight/conditions.json  the score for every value of the table's other columns
     insight/map.json         the test clips of one fold in two dimensions, as the model of that fold places them
     insight/saliency.npz     what the models looked at in a few clips
+    insight/activity.json    what was found in the beginnings of a few recordings, with the scores over time
 
 All of it is made where audio and models are at hand, and the report only draws it. Nothing here enters a score or a
 choice. Clips are chosen by rules and by a fixed seed, and their numbers are bounded, so that the same recipe gives the
@@ -102,6 +103,8 @@ def write(
     predictions = pl.read_parquet(directory / "predictions.parquet")
     shown = conditions.score(predictions, table, recipe, task, column, scores)
     _write_json(place / "conditions.json", {"conditions": shown} if shown else None)
+    heard = (scores.get("activity") or {}).get("shown")
+    _write_json(place / "activity.json", {"recordings": heard} if heard else None)
     if task.kind != "classes":
         return
     group = "speaker" if table.has("speaker") else scores.get("group")

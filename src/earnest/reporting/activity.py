@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from earnest.reporting import figures
+from earnest.reporting.pictures import stored
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
+from earnest.reporting.sounds import Sounds
 from earnest.reporting.tally import Share
 from earnest.reporting.wording import interval_of, number, percent
 
+LONGEST_S = 30.0  # of the recordings that are heard with their lanes
 
-def activity(run: RunFiles) -> Section | None:
-    """Area under the ROC curve, detection cost and errors of begins and ends; the cost of every recording."""
+
+def activity(run: RunFiles, sounds: Sounds) -> Section | None:
+    """Area under the ROC curve, detection cost and errors of begins and ends; the cost of every recording.
+
+    A few recordings can be heard, with what was true and what was found as lanes, and the scores over time.
+    """
     found = (run.scores or {}).get("activity")
     if not isinstance(found, Mapping) or not number((found.get("test") or {}).get("hours")):
         return None
@@ -28,8 +35,28 @@ def activity(run: RunFiles) -> Section | None:
         "columns": [_column("test", found["test"]), _column("validation", found["validation"])],
         "figure": figures.group_bars(bars, "recordings", None, "Detection cost of every recording.") if bars else None,
         "one_sided": len(found["recordings"]) - len(bars),
+        "shown": _shown(run, sounds),
     }
     return Section("activity", "In whole recordings", "activity.html.j2", data)
+
+
+def _shown(run: RunFiles, sounds: Sounds) -> list[dict[str, Any]]:
+    """The recordings that the run keeps to be looked at; they play with their lanes."""
+    kept = stored(run, "activity.json")
+    shown = kept[0]["recordings"] if kept else []
+    sounds.want([one["id"] for one in shown], LONGEST_S)
+    for one in shown:
+        lanes = [
+            {
+                "name": name,
+                "kind": "labels",
+                "items": [{"start_s": start, "end_s": end, "label": one["label"]} for start, end in one[name]],
+            }
+            for name in ("true", "found")
+        ]
+        curve = {"name": "score", "kind": "scores", "times_s": one["times_s"], "labels": [one["label"]]}
+        sounds.lanes.setdefault(one["id"], []).extend([*lanes, curve | {"values": [one["scores"]]}])
+    return [{"id": one["id"], "cost": f"{one['cost']:.3f}", "seconds": f"{one['seconds']:.1f}"} for one in shown]
 
 
 def _column(name: str, part: Mapping[str, Any]) -> dict[str, str]:

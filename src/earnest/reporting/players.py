@@ -41,8 +41,8 @@ class Player:
     note: str | None = None
 
 
-def player_of(row: Mapping[str, Any] | None) -> Player:
-    """The clip of a row of the clip table (`audio`, `start_s`, `end_s`), read and made small."""
+def player_of(row: Mapping[str, Any] | None, longest_s: float = LONGEST_S) -> Player:
+    """The clip of a row of the clip table (`audio`, `start_s`, `end_s`), its beginning, read and made small."""
     if row is None or not row.get("audio"):
         return Player(None, note="The table of this run does not say where the recording lies.")
     start, end = row.get("start_s"), row.get("end_s")
@@ -54,9 +54,9 @@ def player_of(row: Mapping[str, Any] | None) -> Player:
     samples = np.asarray(recording.samples, dtype=np.float32)
     if samples.size == 0:
         return Player(None, note="The recording is empty.")
-    cut = samples.size > LONGEST_S * rate
-    samples = samples[: int(LONGEST_S * rate)]
-    note = f"The first {LONGEST_S:.0f} seconds." if cut else None
+    cut = samples.size > longest_s * rate
+    samples = samples[: int(longest_s * rate)]
+    note = f"The first {longest_s:.0f} seconds." if cut else None
     return Player(encode(samples, rate), tuple(peaks(samples, COLUMNS)), len(samples) / rate, note)
 
 

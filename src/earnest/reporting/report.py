@@ -121,6 +121,7 @@ def _sections(run: RunFiles, sounds: Sounds) -> list[Section | None]:
     from earnest.reporting.tally import at_level
 
     run = at_level(run)
+    found = activity.activity(run, sounds)
     mistakes, mel = listening.mistakes(run, sounds), pictures.mel(run, sounds)
     saliency, confusions = pictures.saliency(run, sounds), details.confusions(run, sounds)
     values, embedding = outputs.values(run, sounds), insights.embedding_map(run, sounds)
@@ -136,7 +137,7 @@ def _sections(run: RunFiles, sounds: Sounds) -> list[Section | None]:
         details.groups(run),
         insights.conditions(run),
         spotting.spotting(run),
-        activity.activity(run),
+        found,
         outputs.rates(run),
         outputs.trade_off(run),
         outputs.tags(run),

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from earnest.reporting.players import Player, player_of
+from earnest.reporting.players import LONGEST_S, Player, player_of
 
 SOUNDS = 120  # clips at most: each costs some milliseconds to decode and to encode
 Lane = Mapping[str, Any]  # a label lane of the player, as JSON
@@ -34,11 +34,13 @@ class Sounds:
     lanes: dict[str, list[Lane]] = field(default_factory=dict)
     _wanted: dict[str, None] = field(default_factory=dict)
     _named: dict[str, None] = field(default_factory=dict)
+    _longest: dict[str, float] = field(default_factory=dict)
     _made: dict[str, Player] = field(default_factory=dict)
     _rows: dict[str, Mapping[str, Any]] | None = None
 
-    def want(self, clips: Sequence[str]) -> None:
-        """Play these clips too, after all that were asked for before."""
+    def want(self, clips: Sequence[str], longest_s: float = LONGEST_S) -> None:
+        """Play these clips too, after all that were asked for before; of each its first seconds."""
+        self._longest.update({clip: longest_s for clip in clips if longest_s > self._longest.get(clip, 0)})
         self._wanted.update(dict.fromkeys(clips))
         self._rows = None
 
@@ -62,7 +64,7 @@ class Sounds:
             found = [] if self.table is None else self.table.filter(pl.col("id").is_in(wanted)).to_dicts()
             self._rows = {str(row["id"]): row for row in found}
         if clip not in self._made:
-            self._made[clip] = player_of(self._rows.get(clip))
+            self._made[clip] = player_of(self._rows.get(clip), self._longest.get(clip, LONGEST_S))
         return self._made[clip]
 
     def fill(self, room_bytes: int) -> list[tuple[str, Player]]:

@@ -210,7 +210,8 @@ def false_alarms(run: Run, style: Style = "column") -> Figure:
 
 
 def _root(values: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(values, 0))
+    roots: np.ndarray = np.sqrt(np.maximum(values, 0))
+    return roots
 
 
 def scatter(run: Run, style: Style = "column") -> Figure:

@@ -12,6 +12,7 @@ from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from earnest.errors import DataError
 from earnest.files import atomic_path
@@ -41,8 +42,8 @@ def families() -> list[str]:
     return ["STIXGeneral", *(name for name in CJK if name in known), "DejaVu Sans"]
 
 
-def settings() -> dict[str, Any]:
-    """matplotlib's settings while a figure is made and while it is saved."""
+def settings() -> Any:
+    """matplotlib's settings (a mapping by the names of its own) while a figure is made and while it is saved."""
     return {
         "font.family": families(),
         "mathtext.fontset": "stix",
@@ -80,8 +81,7 @@ def figure(style: Style, height_mm: float, rows: int = 1, columns: int = 1, **mo
     """
     if style not in WIDTHS:
         raise DataError(f"style must be {' or '.join(WIDTHS)}, not {style!r}.")
-    made = Figure(figsize=(WIDTHS[style], height_mm * MM), layout="constrained")
-    made.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    made = Figure(figsize=(WIDTHS[style], height_mm * MM), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02))
     return made, made.subplots(rows, columns, squeeze=False, **more)
 
 
@@ -148,4 +148,5 @@ def whiskers(bounds: Sequence[tuple[float, float]], values: Sequence[float]) -> 
     """Distances of intervals from their values as matplotlib's error bars want them, (2, values)."""
     low, high = np.array([bound[0] for bound in bounds]), np.array([bound[1] for bound in bounds])
     middle = np.asarray(values)
-    return np.maximum(0.0, np.stack([middle - low, high - middle]))
+    reach: np.ndarray = np.maximum(0.0, np.stack([middle - low, high - middle]))
+    return reach
