@@ -95,7 +95,7 @@ class MixedDepthwise(nn.Module):
 
     def forward(self, sequence: torch.Tensor) -> torch.Tensor:
         """(batch, channels, frames - longest kernel + 1); a shorter kernel has no use for the oldest frames."""
-        groups = sequence.split(self.shares, dim=1)
+        groups = sequence.split(self.shares, dim=1)  # type: ignore[no-untyped-call]
         answers = [
             part(group[:, :, self.longest - kernel :])
             for part, group, kernel in zip(self.parts, groups, self.kernels, strict=True)
