@@ -3,6 +3,7 @@
     python benchmarks/_targets.py runs/zoo [NAME ...]      a finished grid of the recipe `zoo`
 
 Each run's fold is exported to every target, and every file is scored on the test clips that the model was scored on.
+What was measured is kept in the grid's `targets.json`, so that a call that was stopped goes on.
 Times are of one second of sound on one thread, medians. Needs EARNEST_DATA and the extra `edge`.
 """
 
@@ -13,12 +14,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from _zoo import export_again, reason
 
 from earnest import deployment, shipped
-from earnest.recipe import load
+from earnest.files import atomic_write_text
+from earnest.recipe import Recipe, load
 from earnest.runtime.bundle import MODEL
 from earnest.shipped import FileScore
 from earnest.shipping import targets
@@ -31,22 +35,22 @@ FILES = {MODEL: "onnx", shipped.STREAMED: "streamed"} | {targets.find(name).FILE
 
 
 def main(grid: Path, names: list[str]) -> None:
-    scored: dict[str, dict[str, FileScore]] = {}
-    missing: list[str] = []
+    place = grid / "targets.json"
+    kept = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+    wanted = names or MODELS
     for cell in json.loads((grid / INDEX).read_text(encoding="utf-8"))["cells"]:
         run = grid / cell["run"]
         (recipe,) = load(run / "recipe.yaml")
         name = recipe.model.name
-        if name not in (names or MODELS):
+        if name not in wanted or name in kept:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            bundle, copy = Path(folder) / "bundle", Path(folder) / "run"
-            shutil.copytree(run, copy)
-            export_again(copy, recipe, json.loads((copy / "scores.json").read_text(encoding="utf-8")))
-            exported = deployment.export(copy, TARGETS, out=bundle)
-            scored[name] = {one.file: one for one in shipped.score(bundle, copy)}
-            print(name, sorted(scored[name]), file=sys.stderr, flush=True)
-        missing += [f"{name}: {target}: {reason(problem)}" for target, problem in exported.problems.items()]
+        kept[name] = measured(run, recipe)
+        atomic_write_text(place, json.dumps(kept, indent=1))
+        print(name, sorted(kept[name]["files"]), file=sys.stderr, flush=True)
+    scored = {
+        name: {file: FileScore(**told) for file, told in kept[name]["files"].items()} for name in wanted if name in kept
+    }
+    missing = [f"{name}: {line}" for name in scored for line in kept[name]["missing"]]
     print("Difference of the score from the scored model's, in points (answers that are not the same):\n")
     print(table(scored, lambda one: f"{one.difference * 100:+.2f} ({one.clips - one.same_decisions})"))
     print("Largest difference of a class's probability:\n")
@@ -54,6 +58,17 @@ def main(grid: Path, names: list[str]) -> None:
     print("Size in kB, and milliseconds for one second of sound:\n")
     print(table(scored, lambda one: f"{one.bytes / 1000:,.0f} · {one.median_ms:.2f}"))
     print("\n".join(f"- {line}" for line in missing))
+
+
+def measured(run: Path, recipe: Recipe) -> dict[str, Any]:
+    """One network in every format: `files`, and `missing` with what could not be made and why."""
+    with tempfile.TemporaryDirectory() as folder:
+        bundle, copy = Path(folder) / "bundle", Path(folder) / "run"
+        shutil.copytree(run, copy)
+        export_again(copy, recipe, json.loads((copy / "scores.json").read_text(encoding="utf-8")))
+        exported = deployment.export(copy, TARGETS, out=bundle)
+        files = {one.file: asdict(one) for one in shipped.score(bundle, copy)}
+    return {"files": files, "missing": [f"{target}: {reason(why)}" for target, why in exported.problems.items()]}
 
 
 def table(scored: dict[str, dict[str, FileScore]], cell: Callable[[FileScore], str]) -> str:
