@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from earnest.studio.runs import read_object
 from earnest.studio.trainer import LOG
@@ -33,7 +33,7 @@ class Tail:
             with self.path.open("rb") as stream:
                 size = stream.seek(0, 2)
                 if self.at is None:
-                    self.at = max(0, size - self.last_bytes) if self.last_bytes else 0
+                    self.at = self._start(stream, size)
                 elif size < self.at:
                     self.at = 0  # written anew
                 stream.seek(self.at)
@@ -43,6 +43,13 @@ class Tail:
         whole = data[: data.rfind(b"\n") + 1]
         self.at += len(whole)
         return whole.decode("utf-8", "replace").splitlines()
+
+    def _start(self, stream: BinaryIO, size: int) -> int:
+        """Where the first line begins that is read."""
+        if not self.last_bytes or size <= self.last_bytes:
+            return 0
+        stream.seek(size - self.last_bytes - 1)
+        return size - self.last_bytes - 1 + len(stream.readline())
 
 
 class Watch:
