@@ -58,8 +58,8 @@ export function whisker(score, pair) {
  */
 export function curves(series, { label, x = "epoch", width = 360, height = 190 } = {}) {
   const points = series.flatMap((one) => one.points);
-  const [left, right] = span(points.map(([value]) => value), 1);
-  const [low, high] = span(points.map(([, value]) => value), 1e-9);
+  const [left, right] = span(points.map(([value]) => value));
+  const [low, high] = span(points.map(([, value]) => value));
   const frame = { left: 46, right: width - 8, top: 10, bottom: height - 30 };
   const place = ([a, b]) => [frame.left + ((a - left) / (right - left)) * (frame.right - frame.left),
     frame.bottom - ((b - low) / (high - low)) * (frame.bottom - frame.top)];
@@ -78,10 +78,11 @@ export function curves(series, { label, x = "epoch", width = 360, height = 190 }
 
 const tickText = (value, high) => (Math.abs(high) < 0.05 ? (value === 0 ? "0" : value.toExponential(0)) : fixed(value, Math.abs(high) >= 100 ? 0 : 2));
 
-function span(values, least) {
+/** From the lowest to the highest of some numbers; around them where they are all the same. */
+function span(values) {
   const finite = values.filter(Number.isFinite);
-  const low = Math.min(...finite);
-  const high = Math.max(...finite);
-  if (!finite.length) return [0, least];
-  return high - low < least ? [low, low + least] : [low, high];
+  if (!finite.length) return [0, 1];
+  const [low, high] = [Math.min(...finite), Math.max(...finite)];
+  const around = 0.1 * Math.abs(low) || 1;
+  return high > low ? [low, high] : [low - around, high + around];
 }

@@ -25,10 +25,11 @@ class RunView {
     this.stage = el("p", { class: "stage fine" });
     this.charts = el("div", { class: "panels" });
     this.log = el("pre", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "t-aria-label": "log" });
+    this.words = el("section", { hidden: true }, el("h2", { t: "log" }), this.log);
     this.live = el("section", { class: "live", hidden: true }, this.bar, this.stage);
     this.learning = el("section", { hidden: true }, el("h2", { t: "learning curves" }), legend(), this.charts);
     fill(page, el("p", { class: "back" }, el("a", { href: "#/runs", t: "all runs" })), this.summary, this.live, this.learning,
-      el("section", {}, el("h2", { t: "log" }), this.log));
+      this.words);
     this.redraw = () => {
       this.#summary();
       this.#curves();
@@ -90,6 +91,7 @@ class RunView {
   }
 
   #line(text) {
+    this.words.hidden = false;
     const below = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 40;
     this.log.append(`${text}\n`);
     while (this.log.childNodes.length > LINES) this.log.firstChild.remove();
@@ -130,7 +132,7 @@ class RunView {
     const resumable = ["stopped", "failed", "unfinished"].includes(run.state);
     return el("div", { class: "actions" },
       run.has_report ? el("span", { class: "as-button" }, reportLink(run, "open report")) : null,
-      run.has_bundle && run.state === "done" ? el("a", { class: "plain", href: "#/try", t: "try it" }) : null,
+      run.has_bundle && run.state === "done" ? el("a", { class: "plain", href: `#/try/${part(this.id)}`, t: "try it" }) : null,
       run.state === "running" ? el("button", { type: "button", class: "plain", t: "stop", on: { click: act("stop") } }) : null,
       resumable ? el("button", { type: "button", class: "primary", t: "resume", on: { click: act("resume") } }) : null);
   }
