@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from earnest import corpora, recipe, tasks
@@ -13,6 +14,7 @@ from earnest.corpora._recordings import open_recordings, says
 from earnest.errors import DataError, RecipeError
 from earnest.recipe import Recipe
 from earnest.table import Table
+from earnest.tasks import ONLY, STREAM, keyword
 
 SPEAKERS = ("0a7c2a8d", "1b7c2a8d", "2c7c2a8d", "3d7c2a8d", "4e7c2a8d")
 
@@ -143,3 +145,26 @@ def test_a_corpus_keeps_its_speakers(data: Path) -> None:
     frame = open_recordings("speech_commands", data)
     assert frame["speaker"][0] == f"speech_commands/{SPEAKERS[0]}"
     assert frame["source"].null_count() == len(frame), "the speaker keeps them together"
+
+
+def test_what_is_only_heard_in_streams_is_no_loss_to_training(tmp_path: Path) -> None:
+    """Beside official parts a recording of `streams` is heard, in validation or in the test, whoever speaks."""
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        write_tone(tmp_path / f"tales/s{number:02d}/1.wav", rng, seconds=1.0)
+    lines = [f"s{number:02d}/1.wav\ts{number:02d}\tonce" for number in range(24)]
+    (tmp_path / "tales/transcripts.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tales = open_recordings("tales", tmp_path)
+    clips = tales.head(1).with_columns(pl.lit("train").alias("split"))
+    speech = tales.with_columns(pl.lit("speech").alias(STREAM))
+    learnt = placed(speech, clips)
+    assert set(learnt) == {"train", "validation", "test"}
+    heard = placed(speech.with_columns(pl.lit(ONLY).alias(STREAM)), clips)
+    assert heard == ["validation" if part == "train" else part for part in learnt]
+    mixed = pl.concat([speech, speech.with_columns(pl.lit(ONLY).alias(STREAM))])
+    assert placed(mixed, clips) == learnt + learnt  # a speaker who is trained on is in no other part
+
+
+def placed(added: pl.DataFrame, clips: pl.DataFrame) -> list[str]:
+    parts: list[str] = keyword._placed(added, clips)["split"].to_list()
+    return parts

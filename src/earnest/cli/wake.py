@@ -22,6 +22,9 @@ def wakeword(
     negatives: Annotated[
         str, typer.Option(metavar="A,B,…", help="Corpora or folders of real speech without the word.")
     ] = "",
+    streams: Annotated[
+        str, typer.Option(metavar="A,B,…", help="More of it, never trained on: heard for the threshold and the test.")
+    ] = "",
     background: Annotated[str, typer.Option(metavar="A,B,…", help="Corpora or folders of sounds without speech.")] = "",
     recordings: Annotated[
         str | None, typer.Option(metavar="CORPUS", help="Real recordings of the word: a corpus or folder.")
@@ -61,7 +64,7 @@ def wakeword(
         near_words=tuple(near or ()),
         commands=tuple(voice_command or ()),
     )
-    lists = {"task.negatives": negatives, "task.background": background}
+    lists = {"task.negatives": negatives, "task.streams": streams, "task.background": background}
     given = [
         f"{key}={json.dumps([name.strip() for name in names.split(',')])}" for key, names in lists.items() if names
     ]

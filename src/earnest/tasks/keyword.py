@@ -196,11 +196,19 @@ def _pieces(sounds: pl.DataFrame, wanted: int, window_s: float) -> pl.DataFrame:
 
 
 def _placed(added: pl.DataFrame, clips: pl.DataFrame) -> pl.DataFrame:
-    """The added rows in the corpus's official folds or parts, by a rule that keeps speakers and sources together."""
+    """The added rows in the corpus's official folds or parts, by a rule that keeps speakers and sources together.
+
+    What is only heard in streams would be lost in the training part: it joins validation, for the threshold, unless
+    something of the same speaker or source is trained on.
+    """
     groups = [speaker or source for speaker, source in added.select("speaker", "source").iter_rows()]
     shares = [int.from_bytes(hashlib.sha256(str(group).encode()).digest()[:6]) / 2**48 for group in groups]
     if "split" in clips.columns:
         parts = [next(part for part, end in PARTS if share < end) for share in shares]
+        heard = (added[STREAM] == ONLY).fill_null(False).to_list()
+        learnt = {group for group, only in zip(groups, heard, strict=True) if not only}
+        unused = [part == "train" and group not in learnt for part, group in zip(parts, groups, strict=True)]
+        parts = ["validation" if free else part for part, free in zip(parts, unused, strict=True)]
         added = added.with_columns(pl.Series("split", parts, dtype=pl.String))
     if "fold" in clips.columns:
         folds = sorted(clips["fold"].drop_nulls().unique().to_list())
