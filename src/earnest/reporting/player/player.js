@@ -81,6 +81,7 @@ export class Player extends EventTarget {
     this.lanes.set(this.options.lanes);
     this.#watch();
     this.#resize();
+    this.#draw();
     this.#tell("ready", { duration_s: this.duration_s });
   }
 
@@ -138,7 +139,7 @@ export class Player extends EventTarget {
     on("play", () => this.#started());
     on("pause", () => this.#stopped());
     on("finish", () => this.#ended());
-    on("timeupdate", (time_s) => this.#moved(time_s));
+    on("timeupdate", () => this.playing && this.#moved(this.#surfer.getCurrentTime())); // also where no frames are drawn
     on("error", (problem) => this.#failed(problem));
     await new Promise((ready) => {
       on("ready", ready);
@@ -250,6 +251,7 @@ export class Player extends EventTarget {
   /** How the spectrogram looks: any of {scale: "mel" | "linear", db, map: "viridis" | "magma" | "grey"}. */
   look(changes) {
     Object.assign(this.looks, changes);
+    this.root.setAttribute("aria-busy", "true");
     this.#axis();
     this.redraw();
   }
@@ -311,6 +313,7 @@ export class Player extends EventTarget {
   }
 
   #stopped() {
+    this.#moved(this.#surfer.getCurrentTime());
     this.#place();
     this.#tell("pause", { time_s: this.#time_s });
   }
@@ -403,10 +406,10 @@ export class Player extends EventTarget {
   #draw() {
     this.stale = false;
     if (!this.#view.width) return;
+    this.lanes.draw(this.ink);
     drawTimes(prepare(this.ruler, this.#view.width, RULER_HEIGHT), this.#view, this.ink, RULER_HEIGHT);
     this.picture.draw();
-    this.root.toggleAttribute("aria-busy", Boolean(this.#source?.busy));
-    this.lanes.draw(this.ink);
+    this.root.setAttribute("aria-busy", String(Boolean(this.#source?.busy) || this.stale));
   }
 
   #axis() {
