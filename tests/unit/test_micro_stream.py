@@ -9,7 +9,7 @@ import pytest
 
 from earnest.errors import BundleError
 from earnest.shipping import micro
-from earnest.shipping.micro_stream import FEATURE_SCALE, FEATURE_ZERO, REGISTERED, _Draft, in_stream
+from earnest.shipping.micro_stream import FEATURE_SCALE, FEATURE_ZERO, REGISTERED, Draft, in_stream
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the extra [edge]")
 flatbuffers = pytest.importorskip("flatbuffers")
@@ -23,7 +23,7 @@ def network(transposed: bool = False, outputs: int = 1) -> tuple[bytes, np.ndarr
     tree, graph = schema.ModelT(), schema.SubGraphT()
     tree.version, tree.description, tree.operatorCodes, tree.buffers = 3, "test", [], [schema.BufferT()]
     graph.tensors = []
-    draw = _Draft(schema, tree)
+    draw = Draft(schema, tree)
     taken = draw.tensor(graph, "in", (1, FRAMES, BANDS), "INT8", FEATURE_SCALE, FEATURE_ZERO)
     operators, shown, axis = [], taken, 1
     if transposed:

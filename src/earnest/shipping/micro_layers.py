@@ -20,7 +20,7 @@ import torch
 from earnest.errors import MissingExtra
 from earnest.models.mixednet import Stage
 from earnest.shipping.eightbit import BINS, LEVELS, in_one_piece, least_error
-from earnest.shipping.micro_stream import FEATURE_SCALE, FEATURE_ZERO, SCORE_SCALE, SCORE_ZERO, _Draft
+from earnest.shipping.micro_stream import FEATURE_SCALE, FEATURE_ZERO, SCORE_SCALE, SCORE_ZERO, Draft
 
 MOST_VARIABLES = 20  # that the component makes room for
 WEIGHT_LEVELS = 127
@@ -120,7 +120,7 @@ class _Writer:
         for graph, name in ((self.graph, "main"), (self.begin, "begin")):
             graph.name, graph.tensors, graph.operators = name, [], []
             graph.inputs = graph.outputs = np.array([], np.int32)
-        self.draw = _Draft(schema, self.tree)
+        self.draw = Draft(schema, self.tree)
         self.steps = Steps(FEATURE_SCALE, FEATURE_ZERO)
         self.frames, self.channels, self.variables = new_frames, bands, 0
         self.graph.operators.append(self.draw.operator("CALL_ONCE", [], [], "CallOnceOptions", initSubgraphIndex=1))

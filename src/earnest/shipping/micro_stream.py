@@ -58,7 +58,7 @@ def in_stream(model: bytes, new_frames: int) -> bytes:
     if not 1 <= new_frames <= frames:
         raise BundleError(f"{new_frames} new frames do not fit a window of {frames}.", "Set a shorter clips.hop_s.")
     _untranspose(schema, tree, graph)
-    draw = _Draft(schema, tree)
+    draw = Draft(schema, tree)
     window = (1, frames, bands)
     fresh = draw.tensor(graph, "new_frames", (1, new_frames, bands), "INT8", FEATURE_SCALE, FEATURE_ZERO)
     handle = draw.tensor(graph, "variable", (), "RESOURCE")
@@ -103,7 +103,7 @@ def _untranspose(schema: Any, tree: Any, graph: Any) -> None:
         readers = [other for other in graph.operators if node.outputs[0] in other.inputs]
         if len(readers) != 1 or kinds[readers[0].opcodeIndex] != mean or readers[0].builtinOptions.keepDims:
             continue
-        axes = _Draft(schema, tree).constant(
+        axes = Draft(schema, tree).constant(
             graph, "axes", np.sort(numbers(node.inputs[1])[numbers(readers[0].inputs[1])]).astype(np.int32)
         )
         readers[0].inputs = np.array([node.inputs[0], axes], np.int32)
@@ -114,7 +114,7 @@ def _untranspose(schema: Any, tree: Any, graph: Any) -> None:
         node.opcodeIndex = used.index(node.opcodeIndex)
 
 
-def _begin(schema: Any, draw: _Draft, window: tuple[int, ...]) -> Any:
+def _begin(schema: Any, draw: Draft, window: tuple[int, ...]) -> Any:
     """The graph that is called once: the variable holds silence."""
     graph = schema.SubGraphT()
     graph.name, graph.tensors = "begin", []
@@ -128,7 +128,7 @@ def _begin(schema: Any, draw: _Draft, window: tuple[int, ...]) -> Any:
     return graph
 
 
-class _Draft:
+class Draft:
     """Adds tensors and operators to a model that is being changed; tensors are told by their number in their graph."""
 
     def __init__(self, schema: Any, tree: Any) -> None:
