@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from earnest.studio.limits import Limits
 
+NAMES = ("127.0.0.1", "localhost", "[::1]")  # of this machine, whatever anyone else says
 METHODS = ("GET", "HEAD", "POST", "PUT")
 OPEN = re.compile(r"/(health|favicon\.ico|static/.*|player/.*)?")  # needs no token: the program, and no data
 UPLOAD = re.compile(r"/api/bundles/[^/]+/predict")
@@ -44,9 +45,12 @@ HEADERS = {
 }
 
 
-def refused(status: int, message: str, remedy: str = "", **headers: str) -> HTTPException:
+class Refused(HTTPException):
     """An answer that says what is wrong and what to do."""
-    return HTTPException(status, {"error": message, "remedy": remedy}, headers or None)
+
+    def __init__(self, status: int, message: str, remedy: str = "", **headers: str) -> None:
+        super().__init__(status, message, headers or None)
+        self.remedy = remedy
 
 
 class Guard:
@@ -63,7 +67,7 @@ class Guard:
     def __init__(self, app: ASGIApp, port: int, token: str, limits: Limits) -> None:
         self.app, self.token, self.limits = app, token, limits
         self.cookie = f"earnest-{port}"  # cookies are shared by all ports of a machine
-        self.hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
+        self.hosts = frozenset(f"{name}:{port}" for name in NAMES)
         self.origins = frozenset(f"http://{host}" for host in self.hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,7 +172,7 @@ class Body:
             message = await asyncio.wait_for(self.receive(), self.until - time.monotonic())
         except TimeoutError:
             self.ended = True
-            raise refused(
+            raise Refused(
                 408, f"The request took longer than {self.seconds:g} s.", "Send it again.", Connection="close"
             ) from None
         self.taken += len(message.get("body", b""))
@@ -179,14 +183,12 @@ class Body:
 
     def _too_long(self) -> HTTPException:
         self.ended = True
-        return refused(413, f"More than {self.shown:g} MB are not taken.", "Send a shorter one.", Connection="close")
+        return Refused(413, f"More than {self.shown:g} MB are not taken.", "Send a shorter one.", Connection="close")
 
 
-def error_of(problem: HTTPException) -> dict[str, Any]:
+def error_of(problem: HTTPException) -> dict[str, str]:
     """The body of an answer that refuses."""
-    if isinstance(problem.detail, dict):
-        return problem.detail
-    return {"error": str(problem.detail), "remedy": ""}
+    return {"error": problem.detail, "remedy": problem.remedy if isinstance(problem, Refused) else ""}
 
 
 def part(text: str) -> str:

@@ -88,7 +88,7 @@ def _listen(port: int) -> socket.socket:
 def _config(app: Guard, limits: Limits) -> uvicorn.Config:
     http, websocket = protocols(limits)
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=http,
         ws=websocket,
         loop="asyncio",

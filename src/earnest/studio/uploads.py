@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from earnest.errors import DataError
 from earnest.files import storage_error
 from earnest.studio.folder import Unknown
-from earnest.studio.guard import refused
+from earnest.studio.guard import Refused
 from earnest.studio.limits import Limits
 
 FIELD = "audio"  # of the form
@@ -87,7 +87,7 @@ class Uploads:
         HTTPException : too many come in at once (503), it is too long (413) or takes too long (408).
         """
         if self._coming >= AT_ONCE:
-            raise refused(
+            raise Refused(
                 503, "Other recordings are being listened to.", "Send it again in a while.", **{"Retry-After": "5"}
             )
         self._coming += 1
