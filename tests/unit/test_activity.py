@@ -313,3 +313,27 @@ def test_malformed_lines_are_named(tmp_path: Path, line: str) -> None:
     (annotated(tmp_path) / "all.rttm").write_text(f"\n{line}\n", encoding="utf-8")
     with pytest.raises(DataError, match="line 2"):
         rttm.read(tmp_path)
+
+
+def test_beginnings_of_the_costliest_recordings_and_of_some_in_the_middle() -> None:
+    from earnest.activity import POINTS, Judge, Scored, beginnings
+    from earnest.tasks import Detecting
+
+    judge = Judge(Detecting("speech", median_s=0.0), 100, 1)
+    length = 40 * 100
+    middles = list(range(length))
+
+    def recording(name: str, late_s: float) -> Scored:
+        """Speech from 1 s to 3 s and from 35 s on, which is heard so much later."""
+        truth = [(1.0, 3.0), (35.0, 40.0)]
+        heard = [1.0 if any(a + late_s <= at / 100 < b for a, b in truth) else 0.0 for at in middles]
+        return Scored(name, middles, heard, length, truth)
+
+    shown = beginnings(judge, [recording(f"late {n}", 0.1 * n) for n in range(10)], 0.5)
+    assert [one["id"] for one in shown] == ["late 9", "late 8", "late 7", "late 4", "late 3", "late 2"]
+    first = shown[0]
+    assert first["true"] == [[1.0, 3.0]], "what begins after 30 s is not shown"
+    assert first["found"][0] == pytest.approx([1.9, 3.0], abs=0.011)
+    assert first["seconds"] == 30
+    assert max(first["times_s"]) <= 30
+    assert len(first["times_s"]) == len(first["scores"]) <= POINTS
