@@ -30,13 +30,17 @@ class Children:
     ----------
     root : the folder they work in.
     data : folder of corpora; None: as the environment says.
+    temporary : folder for their temporary files, so that nothing stays of one that is killed; None: the system's.
     """
 
-    def __init__(self, root: Path, data: Path | None) -> None:
+    def __init__(self, root: Path, data: Path | None, temporary: Path | None = None) -> None:
         self.root = root
         self.environment = {**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
         if data is not None:
             self.environment["EARNEST_DATA"] = str(data.absolute())
+        if temporary is not None:
+            temporary.mkdir(exist_ok=True)
+            self.environment["TMPDIR"] = str(temporary)
         self._living: set[subprocess.Popen[bytes]] = set()
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()

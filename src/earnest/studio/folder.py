@@ -61,7 +61,7 @@ class Folder:
 
     def bundles(self) -> dict[str, Path]:
         """Folders with a `bundle.json` by id; a run's bundle has the run's id."""
-        found = {}
+        found: dict[str, Path] = {}
         for place in (self.runs_root, self.root / "bundles", self.root):
             for path in _marked(place, "bundle.json", DEPTH):
                 name = path.parent if path.name == "bundle" and path.parent != place else path

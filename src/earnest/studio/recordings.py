@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from earnest.studio import annotations, tables
+from earnest.studio import annotations as drawn
+from earnest.studio import tables
 from earnest.studio.guard import part
 from earnest.studio.sounds import facts
 from earnest.studio.state import Studio
@@ -130,14 +131,14 @@ def get_tile(request: Request, table: str, clip: str, view: Annotated[Tile, Depe
 @router.get("/api/clips/{table}/{clip}/labels")
 def get_labels(request: Request, table: str, clip: str) -> dict[str, Any]:
     """The labels that were drawn on a clip."""
-    return {"lanes": annotations.read(_labels_of(request, table, clip))}
+    return {"lanes": drawn.read(_labels_of(request, table, clip))}
 
 
 @router.put("/api/clips/{table}/{clip}/labels")
 def put_labels(request: Request, table: str, clip: str, given: Lanes) -> dict[str, Any]:
     """Keep the labels of a clip."""
     place = _labels_of(request, table, clip)
-    return {"lanes": annotations.write(place, [lane.model_dump() for lane in given.lanes])}
+    return {"lanes": drawn.write(place, [lane.model_dump() for lane in given.lanes])}
 
 
 @router.get("/api/clips/{table}/{clip}/labels.{suffix}", response_class=Response)
@@ -146,11 +147,11 @@ def export_labels(
 ) -> Response:
     """The labels of a clip for other programs: RTTM, Praat, Audacity (txt) or CSV."""
     studio, id = studio_of(request), part(clip)
-    lanes = annotations.read(_labels_of(request, table, clip))
+    lanes = drawn.read(_labels_of(request, table, clip))
     stem = PurePosixPath(id).stem or "clip"
-    text = annotations.exported(lanes, suffix, stem, facts(studio.sound(part(table), id))["duration_s"])
+    text = drawn.exported(lanes, suffix, stem, facts(studio.sound(part(table), id))["duration_s"])
     named = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{stem}.{suffix}', safe='')}"}
-    return Response(text, media_type=annotations.MEDIA_TYPES[suffix], headers=named)
+    return Response(text, media_type=drawn.MEDIA_TYPES[suffix], headers=named)
 
 
 @router.get("/api/clips/{table}/{clip}")
@@ -202,4 +203,4 @@ def _labels_of(request: Request, table: str, clip: str) -> Path:
     """Where the labels of a clip that there is lie."""
     studio = studio_of(request)
     tables.row_of(studio.frame(part(table)), part(clip))
-    return annotations.place_of(studio.root, part(table), part(clip))
+    return drawn.place_of(studio.root, part(table), part(clip))

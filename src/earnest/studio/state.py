@@ -53,7 +53,7 @@ class Studio:
         self.temporary = Path(tempfile.mkdtemp(prefix="earnest-studio-"))
         self.tables = Tables()
         self.sounds = Sounds(self.temporary / "copies", self.limits)
-        self.children = Children(self.root, self.data)
+        self.children = Children(self.root, self.data, self.temporary / "children")
         self.trainer = Trainer(self.folder, self.children)
         self.jobs = Jobs(self.children)
         self._lock = threading.Lock()
