@@ -39,6 +39,7 @@ export class ServedTiles {
       entry.ready = true;
       this.changed();
     };
+    entry.image.onerror = () => this.changed(); // what is there of coarser levels stays
     entry.image.decoding = "async";
     entry.image.src = address;
     keep(this.kept, address, entry);
