@@ -1,8 +1,8 @@
 """A page with the player for one recording: one file, which asks nothing of a network.
 
-up to 6 MB as 16-bit samples    the sound inside without loss; the page computes waveform and spectrogram itself
-longer                          outline and spectrogram computed here; the sound as Ogg Vorbis inside while the page
-                                stays below 24 MB, else beside the page, which must then stay where it is
+Up to 6 MB as 16-bit samples the sound is inside without loss, and the page computes waveform and spectrogram itself. Of
+longer recordings outline and spectrogram are computed here, and the sound is inside as Ogg Vorbis while the page stays
+below 24 MB, else beside the page, which must then stay where it is.
 """
 
 from __future__ import annotations

@@ -146,9 +146,7 @@ class Guard:
 class Body:
     """A request's body as it comes in, counted and timed.
 
-    Raises (while it is read)
-    ------
-    HTTPException : 413 beyond the limit, 408 when it takes too long.
+    While it is read it raises HTTPException: 413 beyond the limit, 408 when it takes too long.
     """
 
     def __init__(self, receive: Receive, limits: Limits, headers: Mapping[str, list[str]], *, upload: bool) -> None:
