@@ -58,13 +58,15 @@ def create_app(studio: Studio) -> FastAPI:
 
 
 async def _refused(_: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, HTTPException)
+    if not isinstance(problem, HTTPException):
+        raise problem
     return JSONResponse(error_of(problem), problem.status_code, headers=dict(problem.headers or {}))
 
 
 async def _problem(_: Request, problem: Exception) -> JSONResponse:
     """An error of Earnest's as an answer."""
-    assert isinstance(problem, EarnestError)
+    if not isinstance(problem, EarnestError):
+        raise problem
     status = 400
     if isinstance(problem, Unknown):
         status = 404
@@ -79,7 +81,8 @@ async def _problem(_: Request, problem: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, problem: Exception) -> JSONResponse:
     """A question of the wrong shape: where, and what was expected."""
-    assert isinstance(problem, RequestValidationError)
+    if not isinstance(problem, RequestValidationError):
+        raise problem
     said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problem.errors()[:5]]
     return JSONResponse({"error": "; ".join(said), "remedy": "/docs says what each address takes."}, 422)
 
