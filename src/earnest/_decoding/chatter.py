@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sys
 import tempfile
@@ -17,7 +18,8 @@ class Tap:
     """Keeps what C libraries write to a file descriptor off the terminal while somebody listens.
 
     The descriptor belongs to the whole process, so listeners in several threads share one detour: the first opens it,
-    the last closes it, and none waits for another.
+    the last closes it, and none waits for another. What is written goes to the end of a file, and is read without moving
+    its place, so that a reader and a writer do not meet.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -43,7 +45,7 @@ class Tap:
                     sys.stderr.flush()
                 self._detour()
             self._listeners += 1
-            return self._file.seek(0, 2) if self._file is not None else 0
+            return os.fstat(self._file.fileno()).st_size if self._file is not None else 0
 
     def _detour(self) -> None:
         """Point the descriptor at a temporary file; where it is closed there is nothing to do."""
@@ -60,8 +62,8 @@ class Tap:
             self._listeners -= 1
             if self._file is None:
                 return []
-            self._file.seek(begin)
-            text = self._file.read().decode("utf-8", "replace")
+            written = os.fstat(self._file.fileno()).st_size - begin
+            text = os.pread(self._file.fileno(), written, begin).decode("utf-8", "replace")
             if self._listeners == 0:
                 os.dup2(self._saved, self._descriptor)
                 os.close(self._saved)
@@ -71,10 +73,13 @@ class Tap:
 
 
 def _nameless_file() -> Any:
-    """A file without a name: in memory on Linux, otherwise in the temporary folder."""
+    """A file without a name that is only added to: in memory on Linux, otherwise in the temporary folder."""
     if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("chatter"), "w+b", buffering=0)  # noqa: PTH123
-    return tempfile.TemporaryFile(buffering=0)
+        file: Any = open(os.memfd_create("chatter"), "w+b", buffering=0)  # noqa: PTH123
+    else:
+        file = tempfile.TemporaryFile(buffering=0)
+    fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
+    return file
 
 
 STDERR = Tap(2)
