@@ -48,7 +48,7 @@ def test_long_recording_brings_its_outline_and_grey_tiles(tmp_path: Path, monkey
     options = _options(tmp_path / "a.html")
     assert written.sound == "inside, Ogg Vorbis"
     assert written.column_s == 0.01
-    assert len(options["peaks"]["maximum"]) == recording.COLUMNS
+    assert len(options["peaks"]["maximum"]) == 12 * recording.COLUMNS_PER_S
     assert [len(level) for level in options["tiles"]["pictures"]] == [3, 2, 1]
     assert len(_sound(options["audio"])[0]) == 12 * RATE
 
@@ -67,8 +67,8 @@ def test_what_browsers_do_not_play_is_written_beside(tmp_path: Path, monkeypatch
     monkeypatch.setattr(recording, "LOSSLESS_BYTES", 1_000)
     soundfile.write(tmp_path / "a.aiff", 0.1 * np.sin(np.arange(2 * RATE) / 3), RATE)
     written = recording.write(tmp_path / "a.aiff", tmp_path / "page.html", beyond_bytes=1_000)
-    assert written.beside == str(tmp_path / "page.ogg")
-    assert soundfile.info(tmp_path / "page.ogg").frames == 2 * RATE
+    assert written.beside == str(tmp_path / "page.html.ogg")
+    assert soundfile.info(tmp_path / "page.html.ogg").frames == 2 * RATE
 
 
 def test_names_and_labels_are_only_text(tmp_path: Path) -> None:
@@ -98,3 +98,16 @@ def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [lane["name"] for lane in _options(Path("talk.html"))["lanes"]] == ["words", "speakers"]
     wrong = CliRunner().invoke(app, ["spectrogram", "talk.wav", "--labels", "talk.srt"])
     assert wrong.exit_code == 1
+
+
+@pytest.mark.parametrize("place", ["talk.wav", "./talk.wav", "words.txt"])
+def test_the_page_never_takes_the_place_of_what_it_is_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("talk.wav", np.zeros(RATE), RATE)
+    Path("words.txt").write_text("0.1\t0.5\thello\n", encoding="utf-8")
+    before = Path(place).read_bytes()
+    done = CliRunner().invoke(app, ["spectrogram", "talk.wav", "--labels", "words.txt", "--out", place])
+    assert done.exit_code == 1
+    assert Path(place).read_bytes() == before

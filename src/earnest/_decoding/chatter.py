@@ -18,8 +18,8 @@ class Tap:
     """Keeps what C libraries write to a file descriptor off the terminal while somebody listens.
 
     The descriptor belongs to the whole process, so listeners in several threads share one detour: the first opens it,
-    the last closes it, and none waits for another. What is written goes to the end of a file, and is read without moving
-    its place, so that a reader and a writer do not meet.
+    the last closes it, and none waits for another. What is written goes to the end of a file, and is read without
+    moving its place, so that a reader and a writer do not meet.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -75,9 +75,9 @@ class Tap:
 def _nameless_file() -> Any:
     """A file without a name that is only added to: in memory on Linux, otherwise in the temporary folder."""
     if hasattr(os, "memfd_create"):
-        file: Any = open(os.memfd_create("chatter"), "w+b", buffering=0)  # noqa: PTH123
+        file: Any = open(os.memfd_create("chatter"), "w+b", buffering=0)  # noqa: PTH123, SIM115
     else:
-        file = tempfile.TemporaryFile(buffering=0)
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
     fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
     return file
 

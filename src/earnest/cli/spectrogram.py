@@ -36,6 +36,7 @@ def spectrogram(
     The page is one file and asks nothing of a network. Short recordings lie in it without loss, longer ones as Ogg
     Vorbis; where that would make it larger than 24 MB, it plays the file beside it.
     """
+    from earnest.errors import StorageError
     from earnest.formats.labels import LANE, read, to_lanes
     from earnest.reporting.recording import write
 
@@ -44,6 +45,8 @@ def spectrogram(
         for lane in to_lanes(read(place, file.name)):
             lanes.append(lane | {"name": place.stem if lane["name"] == LANE else lane["name"]})
     page = out or Path(f"{file.stem}.html")
+    if page.resolve() in {place.resolve() for place in (file, *(labels or []))}:
+        raise StorageError(f"The page would take the place of {page}, from which it is made.", "Give --out another name.")
     written = write(file, page, lanes)
     if as_json:
         print_json(written.as_dict() | {"lanes": len(lanes), "labels": sum(len(lane["items"]) for lane in lanes)})

@@ -39,8 +39,13 @@ def read_labels(place: Path, recording: str | None = None) -> list[Label]:
         )
     for number, cells in enumerate(lines[named:], start=1 + named):
         values = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-        if not any(values.values()) or not values.get("event_label"):  # a file without events has a line of its name
+        if not any(value for name, value in values.items() if name != "filename"):  # a file without events
             continue
+        if not all(values.get(name) for name in COLUMNS[1:]):
+            raise DataError(
+                f"{place}, line {number} is no event: “{' '.join(cells)[:60]}”.",
+                "Write onset, offset and event_label with tabs between.",
+            )
         label = checked(values["onset"], values["offset"], values["event_label"], where=f"{place}, line {number}")
         found.setdefault(values.get("filename", ""), []).append(label)
     return _of(place, found, recording)

@@ -32,7 +32,7 @@ def read_labels(place: Path, recording: str | None = None) -> list[Label]:
     text = text_of(place)
     head, _, _ = text.partition("\n")
     between = max(",;\t", key=head.count)
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
+    rows = _rows(place, text, between)
     columns = [name.strip().lower() for name in rows[0]] if rows else []
     places = {
         key: next((columns.index(name) for name in names if name in columns), None) for key, names in NAMES.items()
@@ -61,8 +61,14 @@ def labels_text(labels: Sequence[Label], recording: str, duration_s: float) -> s
     return memory.getvalue()
 
 
-def _column(columns: Sequence[str], names: Sequence[str]) -> int | None:
-    return next((columns.index(name) for name in names if name in columns), None)
+def _rows(place: Path, text: str, between: str) -> list[list[str]]:
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=between)
+    try:
+        return list(table)
+    except csv.Error as error:
+        raise DataError(
+            f"{place} is no table, from line {table.line_num} on: {error}.", "Close quotation marks, or save it again."
+        ) from error
 
 
 def _cell(cells: Sequence[str], place: int | None) -> str:

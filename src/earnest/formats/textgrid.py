@@ -130,7 +130,10 @@ class _Tokens:
         return value
 
     def count(self) -> int:
-        return int(self.number())
+        value = self.number()
+        if not value.is_integer() or value < 0:
+            raise self.malformed(f"where a count should stand, there is {value:g}")
+        return int(value)
 
     def flag(self) -> bool:
         value = self._next()

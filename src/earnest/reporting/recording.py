@@ -11,6 +11,7 @@ import base64
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
@@ -31,7 +32,7 @@ from earnest.reporting import envelopes, player, tiles
 LOSSLESS_BYTES = 6_000_000
 PAGE_BYTES = 24_000_000
 TILES = 96  # in a page at most, some 70 KB each: they decide how fine the spectrogram is
-COLUMNS = 8_000
+COLUMNS_PER_S, MOST_COLUMNS = 20, 40_000  # of the outline of a long recording; some 16 bytes each
 HIGHEST_RATE_HZ = 96_000
 _BLOCK_SAMPLES = 16_384  # libsndfile's Vorbis encoder takes long blocks on its stack
 # What browsers play as it is; others are written beside the page as Ogg Vorbis.
@@ -84,7 +85,8 @@ def write(path: Path, page: Path, lanes: Sequence[dict[str, Any]] = (), beyond_b
         sound = "inside, lossless"
         options["audio"] = _address("audio/flac", _flac(path))
     else:
-        minimum, maximum = envelopes.peaks(path, COLUMNS)
+        columns = min(MOST_COLUMNS, math.ceil(COLUMNS_PER_S * whole.duration_s))
+        minimum, maximum = envelopes.peaks(path, columns)
         options["peaks"] = {"minimum": _rounded(minimum), "maximum": _rounded(maximum)}
         options["tiles"] = _tiles(path, whole)
         column_s = tiles.STEP_S * 2 ** options["tiles"]["finest"]
@@ -169,7 +171,7 @@ def _beside(path: Path, page: Path) -> Path:
     """The file that the page plays: the recording itself, or where browsers do not play it, one that is written."""
     if path.suffix.lower() in PLAYED:
         return path
-    written = page.with_suffix(".ogg")
+    written = page.with_name(f"{page.name}.ogg")  # nobody else's file
     whole = envelopes.envelope(path)
     with atomic_path(written) as temporary:
         for _ in _write_vorbis(path, whole, str(temporary)):

@@ -25,7 +25,7 @@ from earnest.studio.uploads import FORM, Uploads
 router = APIRouter(tags=["models"])
 MANIFEST, CARD = "bundle.json", "README.md"
 PIECE = 1 << 18  # bytes read at once
-COLUMNS = 20_000  # of an outline, at most
+COLUMNS = 100_000  # of an outline, at most
 
 
 def place_of(request: Request, bundle: str) -> Path:

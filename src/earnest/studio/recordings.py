@@ -114,7 +114,7 @@ def get_audio(request: Request, table: str, clip: str) -> FileResponse:
 
 @router.get("/api/clips/{table}/{clip}/peaks")
 def get_peaks(
-    request: Request, table: str, clip: str, columns: Annotated[int, Query(ge=1, le=20_000)] = 2000
+    request: Request, table: str, clip: str, columns: Annotated[int, Query(ge=1, le=100_000)] = 2000
 ) -> dict[str, Any]:
     """The outline of a clip: its lowest and highest samples in equal parts."""
     studio = studio_of(request)

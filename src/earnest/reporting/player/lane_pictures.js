@@ -63,9 +63,13 @@ export function drawScores(pen, view, lane, colours, ink, height) {
 function line(pen, view, lane, at, first, last, colour, height) {
   const values = lane.values[at];
   const y = (score) => 2 + (height - 5) * (1 - Math.min(1, Math.max(0, score)));
-  const stride = Math.max(1, Math.floor((last - first) / (4 * view.width)));
   pen.beginPath();
-  for (let n = first; n <= last; n += stride) pen.lineTo(view.x(lane.times_s[n]), y(values[n]));
+  for (const [from, to] of groups(first, last, 2 * view.width)) {
+    const [low, high] = range(values, from, to);
+    const x = view.x(lane.times_s[from]);
+    pen.lineTo(x, y(low));
+    if (high > low) pen.lineTo(x, y(high));
+  }
   pen.strokeStyle = colour;
   pen.lineWidth = 1.75;
   pen.lineJoin = "round";
@@ -77,12 +81,28 @@ function line(pen, view, lane, at, first, last, colour, height) {
 function heat(pen, view, lane, at, first, last, colour, row) {
   const { times_s } = lane;
   pen.fillStyle = colour;
-  for (let n = first; n <= last; n++) {
-    const [from, to] = [view.x(times_s[n]), view.x(times_s[n + 1] ?? Math.min(view.duration_s, 2 * times_s[n] - (times_s[n - 1] ?? 0)))];
-    pen.globalAlpha = Math.min(1, Math.max(0, lane.values[at][n]));
+  for (const [begin, end] of groups(first, last, view.width)) {
+    const last_s = 2 * times_s[end - 1] - (times_s[end - 2] ?? 0);
+    const [from, to] = [view.x(times_s[begin]), view.x(times_s[end] ?? Math.min(view.duration_s, last_s))];
+    pen.globalAlpha = Math.min(1, Math.max(0, range(lane.values[at], begin, end)[1]));
     pen.fillRect(from, at * row + 1, Math.max(0.75, to - from), row - 2);
   }
   pen.globalAlpha = 1;
+}
+
+/** Places `first` to `last` in groups `[from, to)`, about `most` of them: the same ones wherever the view begins. */
+function* groups(first, last, most) {
+  const size = 2 ** Math.max(0, Math.ceil(Math.log2((last - first + 1) / most)));
+  for (let from = first - (first % size); from <= last; from += size) yield [from, Math.min(last + 1, from + size)];
+}
+
+function range(values, from, to) {
+  let [low, high] = [values[from], values[from]];
+  for (let at = from + 1; at < to; at++) {
+    if (values[at] < low) low = values[at];
+    else if (values[at] > high) high = values[at];
+  }
+  return [low, high];
 }
 
 function lower(sorted, value) {

@@ -8,6 +8,7 @@ import { decode, peaksOf } from "./sound.js";
 import { ComputedTiles, ServedTiles, Spectrogram } from "./spectrogram.js";
 import { dress } from "./style.js";
 import { prepare, View } from "./view.js";
+import { Waveform } from "./waveform.js";
 import { clock, say } from "./words.js";
 import WaveSurfer from "./vendor/wavesurfer.esm.js";
 
@@ -76,7 +77,8 @@ export class Player extends EventTarget {
     if (tiles) this.#source = new ServedTiles(tiles, () => this.redraw());
     else if (sound) this.#source = new ComputedTiles(sound, () => this.redraw());
     this.picture = new Spectrogram(this.canvas, this.#view, this.#source, this.looks);
-    await this.#sound(peaks ?? (sound ? await peaksOf(sound.samples, Math.min(COLUMNS, sound.samples.length || 1)) : null));
+    const outline = peaks ?? (sound ? await peaksOf(sound.samples, Math.min(COLUMNS, sound.samples.length || 1)) : { minimum: [0], maximum: [0] });
+    await this.#sound(new Waveform(outline, sound, this.duration_s));
     this.lanes = new Lanes(this.rows, this.#view, this.colours, this);
     this.lanes.set(this.options.lanes);
     this.#watch();
@@ -126,14 +128,13 @@ export class Player extends EventTarget {
     this.element.replaceChildren(this.root);
   }
 
-  async #sound(peaks) {
-    const flat = { minimum: [0, 0], maximum: [0, 0] };
-    const { minimum, maximum } = peaks ?? flat;
+  /** Wavesurfer plays and lays the waveform along time; its own outline would join coarse parts by slopes. */
+  async #sound(waveform) {
     const ink = this.#ink();
     this.#surfer = WaveSurfer.create({
       container: this.wave, height: WAVE_HEIGHT, url: this.audio, duration: this.duration_s, interact: false, cursorWidth: 0,
-      peaks: [Float32Array.from(maximum, (value) => Math.max(0, value)), Float32Array.from(minimum, (value) => Math.min(0, value))],
-      waveColor: ink.wave, progressColor: ink.played, autoScroll: false, autoCenter: false, hideScrollbar: true, normalize: true,
+      peaks: [new Float32Array(2)], renderFunction: (_, pen) => this.#view.scale && waveform.paint(pen, this.#view.scale),
+      waveColor: ink.wave, progressColor: ink.played, autoScroll: false, autoCenter: false, hideScrollbar: true,
     });
     const on = (name, heard) => this.#surfer.on(name, heard);
     on("play", () => this.#started());

@@ -29,9 +29,10 @@ export async function decode(address) {
   return { samples: await mix(buffer), rate };
 }
 
-async function read(address) {
+/** The bytes at an address; `signal` breaks off. */
+export async function read(address, signal = undefined) {
   if (!address.startsWith("data:")) {
-    const answer = await fetch(address, { credentials: "same-origin" });
+    const answer = await fetch(address, { credentials: "same-origin", signal });
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     return answer.arrayBuffer();
   }

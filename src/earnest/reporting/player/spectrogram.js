@@ -2,7 +2,7 @@
 
 import { mapColours, silence } from "./colours.js";
 import { Spectrum } from "./fft.js";
-import { Slices } from "./sound.js";
+import { read, Slices } from "./sound.js";
 import { prepare } from "./view.js";
 
 const WIDTH = 512; // columns of a tile
@@ -11,7 +11,7 @@ const STEP_S = 0.01; // one column at level 0
 const FRAME_S = 0.032; // the shortest frame that is transformed
 const FINEST = -2; // level of the finest tiles computed here: columns of 2.5 ms
 const MOST_FRAMES = 8; // of a column: coarser ones show this many, evenly spread
-const KEPT = 96; // tiles
+const KEPT = 48; // tiles, half a megabyte each
 const STEP_DB = 0.5; // of what is kept of a pixel: how far it lies below the top
 const QUIETEST = 1e-20;
 const FRAME_MS = 8; // of colouring before a frame is shown
@@ -19,10 +19,12 @@ const FRAME_MS = 8; // of colouring before a frame is shown
 /**
  * Pixels from addresses: `{url: (level, index, look) => address, step_s, width, levels, finest, highest_hz, grey}`. Where
  * `grey` is true, they are grey pictures of half decibels below the top (black), and get their colours here.
+ *
+ * Tiles are kept as bitmaps, which are let go by hand: of images, a browser keeps hundreds of megabytes unpacked.
  */
 export class ServedTiles {
   constructor(tiles, changed) {
-    Object.assign(this, { tiles, changed, kept: new Map(), finest: tiles.finest ?? 0, work: new Work(changed) });
+    Object.assign(this, { tiles, changed, kept: new Map(), seen: new Set(), finest: tiles.finest ?? 0, work: new Work(changed) });
     this.coarsest = Math.max(this.finest, tiles.levels - 1);
     this.step_s = tiles.step_s ?? STEP_S;
     this.width = tiles.width ?? WIDTH;
@@ -32,18 +34,28 @@ export class ServedTiles {
   /** A tile's picture; null while it is on its way. */
   tile(level, index, look) {
     const address = this.tiles.url(level, index, look);
+    this.seen.add(address);
     const kept = this.kept.get(address);
     if (kept) return refresh(this.kept, address, kept) && this.#picture(kept, look);
-    const entry = { image: new Image(), ready: false };
-    entry.image.onload = () => {
-      entry.ready = true;
-      this.changed();
-    };
-    entry.image.onerror = () => this.changed(); // what is there of coarser levels stays
-    entry.image.decoding = "async";
-    entry.image.src = address;
+    const entry = { state: "coming", leaves: new AbortController() };
     keep(this.kept, address, entry);
+    this.#fetch(address, entry);
     return null;
+  }
+
+  async #fetch(address, entry) {
+    try {
+      const bitmap = await createImageBitmap(new Blob([await read(address, entry.leaves.signal)], { type: "image/png" }));
+      if (entry.state === "gone") return bitmap.close();
+      if (this.tiles.grey) entry.below = greys(bitmap);
+      else entry.picture = bitmap;
+      if (this.tiles.grey) bitmap.close();
+      entry.state = "here";
+    } catch {
+      if (entry.state === "gone") return;
+      entry.state = "failed"; // what is there of coarser levels stays
+    }
+    this.changed();
   }
 
   /** The picture of a tile that is there already. */
@@ -53,28 +65,34 @@ export class ServedTiles {
   }
 
   get busy() {
-    return [...this.kept.values()].some((entry) => !entry.ready && !entry.image.complete);
+    return [...this.kept.values()].some(({ state }) => state === "coming");
+  }
+
+  /** Break off what is on its way but was not seen any more when last drawn. */
+  forget() {
+    for (const [address, entry] of this.kept) {
+      if (entry.state !== "coming" || this.seen.has(address)) continue;
+      leave(entry);
+      this.kept.delete(address);
+    }
+    this.seen.clear();
   }
 
   #picture(entry, look) {
-    if (!entry.ready) return null;
-    if (!this.tiles.grey) return entry.image;
-    if (entry.name !== lookName(look)) {
-      if (!this.work.allows()) return entry.picture ?? null;
-      entry.below ??= greys(entry.image);
-    }
-    return coloured(entry, look);
+    if (entry.state !== "here") return null;
+    if (!this.tiles.grey) return entry.picture;
+    return entry.name === lookName(look) || this.work.allows() ? coloured(entry, look) : (entry.picture ?? null);
   }
 
   stop() {
-    for (const { image } of this.kept.values()) image.removeAttribute("src");
+    for (const entry of this.kept.values()) leave(entry);
     this.kept.clear();
   }
 }
 
-function greys(image) {
+function greys(bitmap) {
   const pen = new OffscreenCanvas(WIDTH, HEIGHT).getContext("2d", { willReadFrequently: true });
-  pen.drawImage(image, 0, 0);
+  pen.drawImage(bitmap, 0, 0);
   const { data } = pen.getImageData(0, 0, WIDTH, HEIGHT);
   const below = new Uint8Array(WIDTH * HEIGHT);
   for (let at = 0; at < below.length; at++) below[at] = data[4 * at];
@@ -238,7 +256,18 @@ function coloured(entry, look) {
 
 function keep(kept, name, entry) {
   kept.set(name, entry);
-  if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+  if (kept.size <= KEPT) return;
+  const [oldest, gone] = kept.entries().next().value;
+  kept.delete(oldest);
+  leave(gone);
+}
+
+/** Give back at once what an entry holds. */
+function leave(entry) {
+  entry.state = "gone";
+  entry.leaves?.abort();
+  entry.picture?.close?.(); // a bitmap
+  if (entry.picture?.getContext) entry.picture.width = 0; // a canvas
 }
 
 function refresh(kept, name, entry) {

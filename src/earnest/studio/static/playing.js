@@ -6,7 +6,8 @@ import { ask, query } from "./api.js";
 import { language } from "./language.js";
 
 const SHORT_S = 60; // up to here the page computes peaks and spectrogram itself, as fine as the recording is
-const COLUMNS = 2000; // peaks of the whole recording
+const COLUMNS_PER_S = 20; // peaks, and at most:
+const MOST_COLUMNS = 100000;
 const STEP_S = 0.01; // one frame of the spectrogram
 const WIDTH = 512; // pixels of a tile
 
@@ -16,7 +17,7 @@ const WIDTH = 512; // pixels of a tile
  */
 export async function makePlayer(host, sound, lanes, options = {}) {
   const long = sound.duration_s > SHORT_S;
-  const peaks = long ? await ask(query(sound.peaks, { columns: COLUMNS })) : null;
+  const peaks = long ? await ask(query(sound.peaks, { columns: Math.min(MOST_COLUMNS, Math.ceil(COLUMNS_PER_S * sound.duration_s)) })) : null;
   const box = document.createElement("div");
   host.replaceChildren(box);
   return Player.create(box, { audio: sound.audio, duration_s: sound.duration_s, peaks, tiles: long ? tilesOf(sound) : null, lanes,
