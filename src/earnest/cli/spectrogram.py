@@ -46,7 +46,9 @@ def spectrogram(
             lanes.append(lane | {"name": place.stem if lane["name"] == LANE else lane["name"]})
     page = out or Path(f"{file.stem}.html")
     if page.resolve() in {place.resolve() for place in (file, *(labels or []))}:
-        raise StorageError(f"The page would take the place of {page}, from which it is made.", "Give --out another name.")
+        raise StorageError(
+            f"The page would take the place of {page}, from which it is made.", "Give --out another name."
+        )
     written = write(file, page, lanes)
     if as_json:
         print_json(written.as_dict() | {"lanes": len(lanes), "labels": sum(len(lane["items"]) for lane in lanes)})
