@@ -1,14 +1,17 @@
-"""Writes `src/earnest/zoo.json`, which `earnest zoo` shows, from a finished grid of the recipe `zoo`.
+"""Writes `src/earnest/zoo.json`, which `earnest zoo` shows: costs from a grid of the recipe `zoo`, scores from the docs.
 
     python benchmarks/_zoo.py runs/zoo [NAME ...]      all of its runs, or those whose model is named
 
-Each run's model is exported to 8 bits and to TensorFlow Lite Micro, and every file is scored on the test clips that the
-model was scored on. Latencies are of one second of sound on one thread, medians. Needs EARNEST_DATA.
+Each run's model is exported to 8 bits and to TensorFlow Lite Micro, and every file runs over the test clips that the
+model was scored on; latencies are of one second of sound on one thread, medians. None of that asks how long a model was
+trained, so a grid of one fold and few epochs will do. Scores are those of the table in docs/models.md. Needs
+EARNEST_DATA.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -28,10 +31,13 @@ from earnest.shipping.source import Source
 from earnest.tabulation import INDEX
 
 TARGETS = ("int8", "tflm")
+TABLE = Path(__file__).parents[1] / "docs" / "models.md"
+ROW = re.compile(r"^\| (\w+) \| \**([\d.]+)\**[ ≈]*\[([\d.]+), ([\d.]+)\] \|", re.M)
 
 
 def main(grid: Path, names: list[str]) -> None:
     known = {entry["model"]: entry for entry in zoo.read()} if zoo.FILE.is_file() else {}
+    scored = {row[0]: [float(value) / 100 for value in row[1:]] for row in ROW.findall(TABLE.read_text("utf-8"))}
     for cell in json.loads((grid / INDEX).read_text(encoding="utf-8"))["cells"]:
         run = grid / cell["run"]
         if not (run / "scores.json").is_file():
@@ -39,7 +45,8 @@ def main(grid: Path, names: list[str]) -> None:
         (recipe,) = load(run / "recipe.yaml")
         if names and recipe.model.name not in names:
             continue
-        entry = measured(run)
+        score, *interval = scored[recipe.model.name]
+        entry = measured(run) | {"score": score, "interval": interval}
         known[entry["model"]] = entry
         print(json.dumps(entry), flush=True)
         order = [name for name in registry.names("models") if name in known]
@@ -73,11 +80,6 @@ def measured(run: Path) -> dict[str, Any]:
         "ms_per_s": round(whole.median_ms, 3),
         "ms_per_s_int8": round(eight.median_ms, 3) if eight else None,
         "arena_bytes": arena,
-        "score": scores["score"],
-        "interval": scores["interval"],
-        "fold_score": whole.score,
-        "fold_score_int8": eight.score if eight else None,
-        "fold_score_tflm": files["model.tflm.tflite"].score if "model.tflm.tflite" in files else None,
         "not_made": {name: reason(problem) for name, problem in exported.problems.items()},
         "published": zoo.PUBLISHED.get(recipe.model.name),
     }

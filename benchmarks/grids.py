@@ -1,6 +1,6 @@
 """What a grid costs beside training, and what a second process gives.
 
-EARNEST_DATA=… python benchmarks/grids.py [--epochs 20] [--rounds 1]     a Markdown section on standard output
+EARNEST_DATA=… python benchmarks/grids.py [--epochs 30] [--rounds 1]     a Markdown section on standard output
 
 Two networks learn ESC-10's official folds as the cells of one grid, once with one process and once with two, in turns.
 What a cell costs beside training is its whole time, from reading the table to its report, without the time of its
@@ -34,7 +34,7 @@ RECIPE = [
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--epochs", type=int, default=20)
+    options.add_argument("--epochs", type=int, default=30)
     options.add_argument("--rounds", type=int, default=1)
     given = options.parse_args()
     if "EARNEST_DATA" not in os.environ:

@@ -1,6 +1,6 @@
 """The architectures side by side: what each costs, what it gave here, and what its paper says.
 
-`zoo.json` is written by `benchmarks/_zoo.py` from one grid, in which all were trained briefly on the same folds.
+`zoo.json` is written by `benchmarks/_zoo.py`; for the scores all were trained briefly on the same folds.
 """
 
 from __future__ import annotations
