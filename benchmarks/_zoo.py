@@ -1,4 +1,4 @@
-"""Writes `src/earnest/zoo.json`, which `earnest zoo` shows: costs from a grid of the recipe `zoo`, scores from the docs.
+"""Writes `src/earnest/zoo.json`, which `earnest zoo` shows: costs from a grid of the recipe `zoo`, scores of the docs.
 
     python benchmarks/_zoo.py runs/zoo [NAME ...]      all of its runs, or those whose model is named
 

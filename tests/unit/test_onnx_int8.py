@@ -51,6 +51,26 @@ def test_exempt_layers_and_all_before_them_stay_float(prepared: Path, tmp_path: 
     assert 20 < found[0] < found[2]
 
 
+def test_products_of_two_activations_stay_float(tmp_path: Path) -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(16, 8, bias=False), nn.Linear(20, 5, bias=False)
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            seen: torch.Tensor = self.first(features)
+            return self.last(seen @ seen.transpose(1, 2)).mean(1)
+
+    export_part(Attends().eval(), tmp_path / "a.onnx", Ends({"features": torch.zeros(2, 20, 16)}, ({},)))
+    fold_constants(tmp_path / "a.onnx", tmp_path / "b.onnx")
+    plain_forms(tmp_path / "b.onnx", tmp_path / "prepared.onnx")
+    graph = onnx.load(tmp_path / "prepared.onnx").graph
+    products = [node.name for node in graph.node if node.op_type == "MatMul"]
+    assert len(products) == 3
+    assert set(products) - set(onnx_int8.stays_float(graph)) == set(onnx_int8.layers_to_quantise(graph))
+    assert len(onnx_int8.layers_to_quantise(graph)) == 2
+
+
 def test_no_error_is_infinitely_far_below(prepared: Path) -> None:
     assert onnx_int8.scores_above_error(prepared, prepared, INPUTS) == np.inf
 

@@ -2,11 +2,12 @@
 
 Static quantisation with QDQ nodes: weights symmetric, one scale per output channel, with seven bits, so that sums do
 not overflow on processors without VNNI; activations with one scale and zero point per tensor, from the smallest and
-largest value that training clips give. In float32 stay the front end, whose logarithm needs it; sums, products and
-curves (softmax, sigmoid, tanh), which lose more than they gain; and a first convolution over one channel, which ONNX
-Runtime computes faster so. Some networks make the error of their first layers larger and larger: where the scores of
-training clips are not 20 dB above the error that 8 bits bring, further first layers stay in float32 until they are.
-They are most of the time and little of the size, and what they lose is lost for all that follow.
+largest value that training clips give. In float32 stay the front end, whose logarithm needs it; sums, products (also
+matrix products of two activations, as in attention) and curves (softmax, sigmoid, tanh), which lose more than they
+gain; and a first convolution over one channel, which ONNX Runtime computes faster so. Some networks make the error of
+their first layers larger and larger: where the scores of training clips are not 20 dB above the error that 8 bits
+bring, further first layers stay in float32 until they are. They are most of the time and little of the size, and what
+they lose is lost for all that follow.
 """
 
 from __future__ import annotations
@@ -138,9 +139,10 @@ def stays_float(graph: onnx.GraphProto) -> list[str]:
             node.op_type == "Conv" and groups == 1 and node.input[1] in weights and weights[node.input[1]][1] == 1
         )
         follows = node.op_type in BEHIND and node.input[0] in behind
+        of_activations = node.op_type == "MatMul" and not weights.keys() & set(node.input)
         if one_channel or follows:
             behind.update(node.output)
-        if one_channel or follows or node.op_type in FLOAT:
+        if one_channel or follows or of_activations or node.op_type in FLOAT:
             chosen.append(node.name)
     return chosen
 
