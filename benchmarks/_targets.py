@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from _zoo import export_again, reason
+from _zoo import ON_DEVICES, export_again, reason
 
 from earnest import deployment, shipped
 from earnest.files import atomic_write_text
@@ -28,8 +28,6 @@ from earnest.shipped import FileScore
 from earnest.shipping import targets
 from earnest.tabulation import INDEX
 
-MODELS = ["simple_cnn", "ds_cnn", "bc_resnet", "matchboxnet", "micro_speech", "tim_net", "crnn", "kwt"]
-MODELS += ["panns_mobilenet"]
 TARGETS = ("onnx-fp16", "int8", "tflite", "tflite-int8", "tflm", "openvino", "ncnn")
 FILES = {MODEL: "onnx", shipped.STREAMED: "streamed"} | {targets.find(name).FILE: name for name in TARGETS}
 
@@ -37,7 +35,7 @@ FILES = {MODEL: "onnx", shipped.STREAMED: "streamed"} | {targets.find(name).FILE
 def main(grid: Path, names: list[str]) -> None:
     place = grid / "targets.json"
     kept = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
-    wanted = names or MODELS
+    wanted = names or ON_DEVICES
     for cell in json.loads((grid / INDEX).read_text(encoding="utf-8"))["cells"]:
         run = grid / cell["run"]
         (recipe,) = load(run / "recipe.yaml")
