@@ -2,9 +2,9 @@
 
     python benchmarks/_zoo.py runs/zoo [NAME ...]      all of its runs, or those whose model is named
 
-Each run's model is exported to 8 bits, small ones to TensorFlow Lite Micro too, and every file runs over the test clips that the
-model was scored on; latencies are of one second of sound on one thread, medians. None of that asks how long a model was
-trained, so a grid of one fold and few epochs will do. Scores are those of the table in docs/models.md. Needs
+Each run's model is exported to 8 bits, small ones to TensorFlow Lite Micro too, and every file runs over the test clips
+that the model was scored on; latencies are of one second of sound on one thread, medians. None of that asks how long a
+model was trained, so a grid of one fold and few epochs will do. Scores are those of the table in docs/models.md. Needs
 EARNEST_DATA.
 """
 
