@@ -3,6 +3,9 @@
     recordings without the words ─ one after the other ─► stream ─ windows, decoder ─► false alarms per hour
     the fold's clips of words ─ with pauses, in noise ──► stream ─ windows, decoder ─► share of words missed
 
+Words that people say within longer recordings (`SAID`) stand in the second stream too; where there are any, clips that
+no person spoke do not.
+
 The threshold of a fold is the lowest at which its validation stream, made of recordings of validation groups, gives no
 more than the wanted rate of false alarms; test streams decide nothing. Windows are scored by the exported file and
 decoded by `earnest.runtime.spotting`, as in a live stream; only the joints between recordings are not real.
@@ -10,7 +13,7 @@ decoded by `earnest.runtime.spotting`, as in a live stream; only the joints betw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +26,14 @@ from earnest.runtime.spotting import Gate, Smoother, Spotting, gate_of, smoothed
 from earnest.scoring.alarms import THRESHOLDS
 from earnest.splits import Fold
 from earnest.table import Table
-from earnest.tasks import ONLY, STREAM, Listening, Task
+from earnest.tasks import ONLY, SAID, STREAM, Listening, Task
 from earnest.training.batches import Examples
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms
 
 BATCH = 64
 PAUSE_S = (0.5, 1.5)  # beyond what the decoder needs between two words; drawn, so that words lie anywhere in a window
+SYNTHETIC = "synthetic/"  # how the names of speakers begin that are no people
 NOISE_S = 60  # seconds of background that are kept for the stream of words
 
 
@@ -51,7 +55,7 @@ def divided(table: Table, fold: Fold, task: Task) -> Rows:
     unlearnt = (
         streamed
         if not (task.listening and task.listening.trained)
-        else (table.column(STREAM) == ONLY).fill_null(False).to_numpy()
+        else table.column(STREAM).is_in([ONLY, SAID]).fill_null(False).to_numpy()
     )
     clips, streams = (
         [part[streamed[part] == wanted] for part in (fold.validation, fold.test)] for wanted in (False, True)
@@ -68,7 +72,7 @@ class Part:
     Attributes
     ----------
     streams : rows of recordings without the words.
-    words : rows of clips that are words.
+    words : rows of clips that are words, and of recordings that hold one.
     """
 
     streams: Sequence[int]
@@ -198,9 +202,17 @@ def listen(
         labels=labels,
         listening=listening,
     )
-    words = [labels.index(word) for word in listening.words]
-    validation, test = (Part(streams, [row for row in rows if classes[row] in words]) for streams, rows in parts)
+    made = np.flatnonzero(frame["speaker"].str.starts_with(SYNTHETIC).fill_null(False))
+    validation, test = (part_of(ear, streams, clips, set(made.tolist())) for streams, clips in parts)
     return measure(ear, validation, test, examples.seed)
+
+
+def part_of(ear: Ear, streams: Sequence[int], clips: Sequence[int], made: Collection[int] = ()) -> Part:
+    """The rows of a part, by what they are heard for; `made` are those that no person spoke."""
+    words = [ear.labels.index(word) for word in ear.listening.words]
+    said = [row for row in streams if ear.kinds[row] == SAID]
+    alone = [row for row in clips if ear.classes[row] in words and not (said and row in made)]
+    return Part([row for row in streams if row not in said], alone + said)
 
 
 def measure(ear: Ear, validation: Part, test: Part, seed: int) -> dict[str, Any]:

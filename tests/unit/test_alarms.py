@@ -94,6 +94,12 @@ def test_measure_counts_parts_apart(tmp_path: Path) -> None:
     assert shares == sorted(shares), "a higher threshold misses no fewer words"
 
 
+def test_sentences_are_heard_for_their_word_instead_of_synthetic_clips(tmp_path: Path) -> None:
+    listener = replace(ear(tmp_path, [60] * 7), kinds=[None, None, None, None, "said", "speech", "background"])
+    assert alarms.part_of(listener, [4, 5, 6], [0, 2, 3], made=[2, 3]) == Part([5, 6], [0, 4])
+    assert alarms.part_of(listener, [5, 6], [0, 2, 3], made=[2, 3]) == Part([5, 6], [0, 2, 3])
+
+
 def test_background_lies_below_each_word(tmp_path: Path) -> None:
     listener = ear(tmp_path, [60, 60, 60, 60, 900, 900, 9_000])
     noise = alarms._noise(listener, [4, 6])
@@ -114,8 +120,8 @@ def rows(*parts: list[int]) -> Fold:
 
 
 def test_streams_are_no_clips() -> None:
-    whole = table([None, "speech", "only", None, "speech", None, "background", "only"])
-    fold = rows([0, 1, 2], [3, 4], [5, 6, 7])
+    whole = table([None, "speech", "only", None, "speech", None, "background", "only", "said"])
+    fold = rows([0, 1, 2, 8], [3, 4], [5, 6, 7])
     keywords = tasks.find(
         parse({"corpus": "x", "model": "ds_cnn", "task": {"name": "keyword", "words": list(WORDS)}}).task
     )

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from earnest import audio
+from earnest.corpora._recordings import says
 from earnest.errors import DataError
-from earnest.wakeword import near
+from earnest.wakeword import near, spoken_by
 from earnest.wakeword.corpus import Wanted, build
 from earnest.wakeword.plan import Amounts, plan
 
@@ -91,6 +92,52 @@ def test_people_learn_or_test(people: Path, tmp_path: Path, learn_from: int, lea
 def test_a_folder_without_the_word_is_told(people: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no recording of 'computer'"):
         build(Wanted("computer", recordings=str(people), amounts=FEW), tmp_path)
+
+
+@needs_espeak
+def test_sentences_with_the_word_only_test_it(people: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sentences"
+    lines = ["path\ttext"]
+    for person, texts in {
+        "a": ["oh, Marvin!", "not here"],
+        "b": ["marvins", "good day"],
+        "c": ["hey marvin stop"],
+    }.items():
+        for number, text in enumerate(texts):
+            audio.write(folder / person / f"{number}.wav", np.zeros(16_000, "f4"), 16_000)
+            lines.append(f"{person}/{number}.wav\t{text}")
+    (folder / "transcripts.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table, _ = build(Wanted("marvin", recordings=str(folder), amounts=FEW), tmp_path / "corpus")
+    heard = table.frame.filter(table.frame["stream"] == "said")
+    assert sorted(heard["text"]) == ["hey marvin stop", "oh, Marvin!"]
+    assert set(heard["split"]) == {"test"}
+    assert set(heard["label"]) == {"marvin"}
+    others = table.frame.filter(table.frame["kind"] == "speech")
+    assert sorted(others["text"]) == ["good day", "marvins", "not here"]
+    assert others.filter(others["text"] == "not here")["split"].item() == "test"  # of one who says it elsewhere
+    assert (table.frame.filter(table.frame["split"] == "test")["kind"] == "word").any()
+    tested = spoken_by(tmp_path)
+    assert (tested["real"], tested["sentence"]) == (0, 2)
+    assert tested["word"] > 0
+    with pytest.raises(DataError, match="within sentences only"):
+        build(Wanted("marvin", recordings=str(folder), learn_from=1, amounts=FEW), tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase", "said"),
+    [
+        ("Hey, Earnest: hello", "hey earnest", True),
+        ("hey there earnest", "hey earnest", False),
+        ("earnestly", "earnest", False),
+        ("印度科技公司的选择", "公司", True),
+        ("公 司", "公司", True),
+        ("für dich", "für", True),
+        ("dafür", "für", False),
+        (None, "a", False),
+    ],
+)
+def test_whether_a_phrase_stands_in_a_text(text: str | None, phrase: str, said: bool) -> None:
+    assert says(text, [phrase]) is said
 
 
 @needs_espeak

@@ -27,7 +27,7 @@ def wakeword(
     ] = "",
     background: Annotated[str, typer.Option(metavar="A,B,…", help="Corpora or folders of sounds without speech.")] = "",
     recordings: Annotated[
-        str | None, typer.Option(metavar="CORPUS", help="Real recordings of the word: a corpus or folder.")
+        str | None, typer.Option(metavar="CORPUS", help="Real recordings of the word, or with it: a corpus or folder.")
     ] = None,
     learn_from: Annotated[int, typer.Option(min=0, help="How many of these are trained on; the others test.")] = 0,
     near: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A phrase to leave alone.")] = None,
@@ -52,9 +52,10 @@ def wakeword(
     earnest wakeword marvin --recordings speech_commands --learn-from 10 --negatives LibriSpeech
 
     Without recordings of people the missed share is that of synthetic voices, and says little about people; the false
-    alarms are counted on the real sound that is given. espeak-ng also says phrases that sound nearly like the word.
+    alarms are counted on the real sound that is given. Recordings in which the word stands among others test it: it
+    must be heard somewhere in each. espeak-ng also says phrases that sound nearly like the word.
     """
-    from earnest.wakeword import Wanted, make
+    from earnest.wakeword import Wanted, make, spoken_by
 
     wanted = Wanted(
         phrase=phrase,
@@ -80,13 +81,17 @@ def wakeword(
             progress=progress,
         )
     scores: dict[str, Any] = json.loads((run / "scores.json").read_text(encoding="utf-8"))
-    real = recordings is not None
+    tested = spoken_by(place)
     if as_json:
         files = {name: list(names) for name, names in exported.files.items()}
-        print_json({**scores, "run": str(run), "bundle": str(exported.bundle), "files": files, "real_word": real})
+        print_json({**scores, "run": str(run), "bundle": str(exported.bundle), "files": files, "tested_by": tested})
     else:
-        if not real:
+        if tested["sentence"]:
+            say(f"{tested['sentence']} recordings of people hold the word: they are heard as streams.", quiet=quiet)
+        elif not tested["real"]:
             say("Nobody was recorded saying the word: what is missed is counted on synthetic voices.", quiet=quiet)
+        if tested["sentence"] and not tested["real"]:
+            say("Nobody was recorded saying it alone: its clips in the accuracy are of synthetic voices.", quiet=quiet)
         print_run({**scores, "run": str(run)}, hint=False)
     for name, problem in exported.problems.items():
         say(f"Not made: {name}: {problem}", quiet=quiet)

@@ -19,6 +19,7 @@ from earnest.formats._scan import is_audio, scan_audio
 
 COLUMNS = ("id", "audio", "start_s", "end_s", "speaker", "source", "text", "corpus", "licence")
 LIST = "transcripts.tsv"
+SPACELESS = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Khmer, kana, Chinese
 
 
 def open_recordings(spec: str, data: Path | None = None) -> pl.DataFrame:
@@ -57,12 +58,20 @@ def open_recordings(spec: str, data: Path | None = None) -> pl.DataFrame:
     return frame.with_columns(*named, corpus=pl.lit(name)).select(COLUMNS)
 
 
-def says(text: str | None, words: Collection[str]) -> bool:
-    """Whether any of the words stands in a text; where a word has no letters of ASCII, as a part of the text."""
-    if not text:
-        return False
-    tokens = set(re.findall(r"\w+", text.casefold()))
-    return any(word.casefold() in (tokens if word.isascii() else text.casefold()) for word in words)
+def says(text: str | None, phrases: Collection[str]) -> bool:
+    """Whether any of the phrases stands in a text: as whole words, or where its script has no spaces, anywhere."""
+    spoken = plain(text or "")
+    return any(
+        plain(phrase).replace(" ", "") in spoken.replace(" ", "")
+        if SPACELESS.search(phrase)
+        else f" {plain(phrase)} " in f" {spoken} "
+        for phrase in phrases
+    )
+
+
+def plain(text: str) -> str:
+    """A text's words in small letters, with one space between."""
+    return " ".join(re.findall(r"[\w']+", text.casefold()))
 
 
 def _folder(spec: str, data: Path | None) -> Path:

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 Shape = Literal["clip", "frames", "embedding", "tokens"]
 Kind = Literal["classes", "tags", "values"]
 Level = Literal["clip", "recording", "subject"]
-STREAM = "stream"  # column of recordings that are for streams and are no clips: "background", "speech", or ONLY
+STREAM = "stream"  # column of recordings that are for streams and are no clips: "background", "speech", or one of these
 ONLY = "only"  # never trained on
+SAID = "said"  # holds the word that is its label, somewhere in it; only tested
 LEVELS: tuple[Level, ...] = ("clip", "recording", "subject")
 
 

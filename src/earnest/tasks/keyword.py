@@ -7,6 +7,7 @@ The classes are made from a corpus of words and from recordings beside it:
     background                        silence: pieces of one window, as many as a word has clips
     negatives                         unknown, whole recordings of speech in which none of the words is said
     streams                           no class: more such recordings, never trained on
+    clips marked `SAID`               no class: recordings with a word somewhere in them, in which it must be heard
 
 Recordings beside the corpus keep their speakers and sources, so that folds keep them apart as they do the clips: what
 a fold trains on, it neither tests nor takes thresholds from. All of a fold's test (and validation) recordings also make
@@ -139,9 +140,9 @@ def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Pat
 
 def notes(table: Table) -> list[str]:
     """Where the classes come from."""
-    if not table.has(STREAM):
+    if not table.info.get("beside"):
         return []
-    names = ", ".join(sorted({str(entry["corpus"]) for entry in table.info.get("beside", ())}))
+    names = ", ".join(sorted({str(entry["corpus"]) for entry in table.info["beside"]}))
     return [f"Silence, and the streams of false alarms, come from {names}; they are no clips of the score."]
 
 
@@ -198,20 +199,29 @@ def _pieces(sounds: pl.DataFrame, wanted: int, window_s: float) -> pl.DataFrame:
 def _placed(added: pl.DataFrame, clips: pl.DataFrame) -> pl.DataFrame:
     """The added rows in the corpus's official folds or parts, by a rule that keeps speakers and sources together.
 
+    A speaker whom the clips know stays in their part.
     What is only heard in streams would be lost in the training part: it joins validation, for the threshold, unless
     something of the same speaker or source is trained on.
     """
     groups = [speaker or source for speaker, source in added.select("speaker", "source").iter_rows()]
     shares = [int.from_bytes(hashlib.sha256(str(group).encode()).digest()[:6]) / 2**48 for group in groups]
     if "split" in clips.columns:
-        parts = [next(part for part, end in PARTS if share < end) for share in shares]
+        known = dict(clips.select("speaker", "split").iter_rows()) if "speaker" in clips.columns else {}
+        parts = [
+            known.get(group) or next(part for part, end in PARTS if share < end)
+            for group, share in zip(groups, shares, strict=True)
+        ]
         heard = (added[STREAM] == ONLY).fill_null(False).to_list()
         learnt = {group for group, only in zip(groups, heard, strict=True) if not only}
+        learnt |= known.keys()
         unused = [part == "train" and group not in learnt for part, group in zip(parts, groups, strict=True)]
         parts = ["validation" if free else part for part, free in zip(parts, unused, strict=True)]
         added = added.with_columns(pl.Series("split", parts, dtype=pl.String))
     if "fold" in clips.columns:
         folds = sorted(clips["fold"].drop_nulls().unique().to_list())
-        chosen = [folds[int(share * len(folds))] for share in shares]
+        known = dict(clips.select("speaker", "fold").iter_rows()) if "speaker" in clips.columns else {}
+        chosen = [
+            known.get(group) or folds[int(share * len(folds))] for group, share in zip(groups, shares, strict=True)
+        ]
         added = added.with_columns(pl.Series("fold", chosen, dtype=pl.String))
     return added

@@ -8,6 +8,8 @@ are counted on real sound.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from earnest.pool import Progress, Silent
 from earnest.wakeword.corpus import SAMPLE_RATE, Wanted, build
 from earnest.wakeword.plan import Amounts
 
-__all__ = ["Amounts", "Wanted", "make"]
+__all__ = ["Amounts", "Wanted", "make", "spoken_by"]
 
 RECIPE: dict[str, Any] = {
     "name": "wakeword",
@@ -67,6 +69,7 @@ def make(
     Returns
     -------
     The run directory, and what was exported; `problems` names targets that could not be made here.
+    `spoken_by` tells who tests it.
 
     Raises
     ------
@@ -88,3 +91,10 @@ def make(
     exported = deployment.export(run, ("onnx", *targets), data=data, progress=progress)
     shipped.score(exported.bundle, run, data=data, progress=progress)
     return run, exported
+
+
+def spoken_by(out: Path) -> dict[str, int]:
+    """How many test recordings of the word there are: `real` alone, `sentence` with it, `word` by synthetic voices."""
+    lines = (out / "corpus" / "table.jsonl").read_text(encoding="utf-8").splitlines()
+    kinds = Counter(row["kind"] for row in map(json.loads, lines) if row.get("split") == "test")
+    return {kind: kinds[kind] for kind in ("real", "sentence", "word")}

@@ -2,6 +2,7 @@
 
     phrase ─ plan ─ espeak-ng, commands ─► the word (synthetic), near phrases, invented phrases
     real recordings of the word, by speaker ─► the word; some learn, the others test
+    real recordings with the word in them   ─► tested in a stream: it must be heard somewhere in each
     made noises                             ─► silence
 
 Real speech without the word, and real noises, are added by the task `keyword`. A speaker stands in one part alone:
@@ -24,10 +25,11 @@ import numpy as np
 import polars as pl
 
 from earnest import audio
-from earnest.corpora._recordings import open_recordings
+from earnest.corpora._recordings import open_recordings, plain, says
 from earnest.errors import DataError
 from earnest.speaking import speak
 from earnest.table import Table
+from earnest.tasks import SAID, STREAM
 from earnest.tasks.keyword import SILENCE, UNKNOWN
 from earnest.wakeword.near import everyday
 from earnest.wakeword.plan import ACCENTS, Amounts, Spoken, plan
@@ -49,8 +51,10 @@ class Wanted:
     Attributes
     ----------
     phrase, language : the word as it is written, and `en`, `zh` or a voice of espeak-ng.
-    recordings : real recordings of the word: a corpus, or a folder; what is known to be another word is left alone.
-    learn_from : how many of these join the training, each of another speaker as far as there are; the others test.
+    recordings : real recordings of the word, or with it: a corpus, or a folder; where nothing is known of what is said,
+        it is the word.
+    learn_from : how many of the word alone join the training, each of another speaker as far as there are; the others
+        test.
     near_words : phrases to leave alone, beside those that are made.
     commands : shell commands that speak `{text}` into `{file}` (WAV); each is a speaker.
     amounts : how much espeak-ng says.
@@ -161,42 +165,50 @@ def _window(folder: Path, files: Sequence[str]) -> float:
 
 
 def _recordings(wanted: Wanted, data: Path | None) -> Iterator[Row]:
-    """Real recordings of the word, and of other words in the same place; each speaker is in one part.
+    """Real recordings of the word, with the word, and without it in the same place; each speaker is in one part.
 
-    The first recording of each of `learn_from` speakers learns the word, further ones where there are fewer speakers;
-    all other speakers of the word test it.
+    The first recording of the word alone of each of `learn_from` speakers learns it, further ones where there are fewer
+    speakers; all other speakers of the word test it, alone or in sentences.
     """
     if wanted.recordings is None:
         return
     frame = open_recordings(wanted.recordings, data)
-    said = [text is None or text.casefold() == wanted.phrase.casefold() for text in frame["text"]]
-    word = pl.Series(said, dtype=pl.Boolean)
-    frame = frame.with_columns(pl.coalesce("speaker", "source").alias("speaker"), word.alias("word")).sort("id")
-    positive = frame.filter("word")
+    kinds = pl.Series([_kind(text, wanted.phrase) for text in frame["text"]], dtype=pl.String)
+    frame = frame.with_columns(pl.coalesce("speaker", "source").alias("speaker"), kinds.alias("kind")).sort("id")
+    positive, alone = frame.filter(pl.col("kind") != "speech"), frame.filter(kind="real")
     if positive.is_empty():
         raise DataError(
             f"{wanted.recordings} holds no recording of {wanted.phrase!r}.",
-            "Give a folder of recordings of the word alone, or a corpus in which it is a label.",
+            "Give a folder of recordings of the word alone, or a corpus in which somebody says it.",
         )
-    speakers = sorted(positive["speaker"].unique().to_list(), key=share_of)
-    learners = speakers[: wanted.learn_from]
-    rounds = positive.filter(pl.col("speaker").is_in(learners)).with_columns(
-        turn=pl.int_range(pl.len()).over("speaker")
-    )
+    if wanted.learn_from and alone.is_empty():
+        raise DataError(
+            f"{wanted.recordings} holds {wanted.phrase!r} within sentences only, which can test it and not teach it.",
+            "Leave out --learn-from, or give recordings of the word alone.",
+        )
+    speakers = set(positive["speaker"].to_list())
+    learners = sorted(alone["speaker"].unique().to_list(), key=share_of)[: wanted.learn_from]
+    rounds = alone.filter(pl.col("speaker").is_in(learners)).with_columns(turn=pl.int_range(pl.len()).over("speaker"))
     learnt = set(rounds.sort("turn", "id")["id"].to_list()[: wanted.learn_from])
     for row in frame.iter_rows(named=True):
         part = "test" if row["speaker"] in speakers else part_of(row["speaker"])
         part = "train" if row["speaker"] in learners else part
-        if row["word"] and part == "train" and row["id"] not in learnt:
+        if row["kind"] != "speech" and part == "train" and row["id"] not in learnt:
             continue
         yield {
-            **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker")},
+            **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker", "corpus", "kind", "text")},
             "id": f"real/{row['id']}",
-            "label": wanted.phrase if row["word"] else UNKNOWN,
+            "label": UNKNOWN if row["kind"] == "speech" else wanted.phrase,
             "split": part,
-            "kind": "real" if row["word"] else "speech",
-            "text": row["text"],
+            STREAM: SAID if row["kind"] == "sentence" else None,
         }
+
+
+def _kind(text: str | None, phrase: str) -> str:
+    """What a recording is: `real`, the word alone, `sentence`, the word among others, or `speech` without it."""
+    if text is None or plain(text) == plain(phrase):
+        return "real"
+    return "sentence" if says(text, [phrase]) else "speech"
 
 
 def _noises(folder: Path, seconds: float) -> Iterator[Row]:
