@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earnest import audio
+from earnest import audio, wakeword
 from earnest.corpora._recordings import says
 from earnest.errors import DataError
+from earnest.recipe import Recipe
 from earnest.wakeword import near, spoken_by
 from earnest.wakeword.corpus import Wanted, build
 from earnest.wakeword.plan import Amounts, plan
@@ -157,3 +158,23 @@ def test_a_command_is_a_further_voice(tmp_path: Path) -> None:
     for wrong, match in (("no-such-program {text}", "no program"), (f"{sys.executable} -c 1", "wrote no file")):
         with pytest.raises(DataError, match=match):
             build(Wanted("marvin", commands=(wrong,), amounts=FEW), tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("window_s", "overrides", "network"),
+    [(1.2, [], "mixednet"), (0.7, [], "ds_cnn"), (1.2, ["model=bc_resnet"], "bc_resnet")],
+)
+def test_for_esphome_a_network_that_devices_carry(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, window_s: float, overrides: list[str], network: str
+) -> None:
+    class Asked(Exception):
+        pass
+
+    def asked(cell: Recipe, *_: object, **__: object) -> None:
+        assert (cell.model.name, cell.frontend.name) == (network, "micro_frontend")
+        raise Asked
+
+    monkeypatch.setattr(wakeword, "build", lambda *_: ([], window_s))
+    monkeypatch.setattr(wakeword.journey, "run", asked)
+    with pytest.raises(Asked):
+        wakeword.make(Wanted("marvin"), tmp_path, overrides=overrides, targets=["microwakeword"])

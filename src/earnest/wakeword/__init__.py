@@ -44,6 +44,7 @@ TASK: dict[str, Any] = {"name": "keyword", "others": 6.0, "smoothing_s": 0.3, "r
 HOP_S = 0.1
 MICRO = "microwakeword"
 FOR_MICRO = ("frontend=micro_frontend", "task.silence=false")  # what that kind of file asks of a recipe
+SMALL, SMALL_S = "model=mixednet", 0.85  # a network that such devices carry, and the shortest window it takes
 
 
 def make(
@@ -80,7 +81,7 @@ def make(
     table, window_s = build(wanted, out / "corpus", data)
     progress.step(f"{len(table):,} clips")
     if MICRO in targets:
-        overrides = [*FOR_MICRO, *overrides]
+        overrides = [*FOR_MICRO, *([SMALL] if window_s >= SMALL_S else []), *overrides]
     settings = RECIPE | {
         "corpus": str((out / "corpus" / "table.jsonl").absolute()),
         "task": TASK | {"words": [wanted.phrase], "languages": [wanted.language]},
