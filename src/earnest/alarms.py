@@ -131,7 +131,7 @@ class Ear:
                 batch = np.stack([rest[start : start + window] for start in starts])
                 (scores,) = session.run([OUTPUT], {INPUT: batch})
                 heard.ends.extend(at + start + window for start in starts)
-                heard.smoothed.extend(smoother.step(row) for row in scores)
+                heard.smoothed.extend(smoother.step(row) for row in scores * batch.any(axis=1, keepdims=True))
             ahead += max(0, count * hop - len(rest))
             at, rest = at + count * hop, rest[count * hop :]
         return heard

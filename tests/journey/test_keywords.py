@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from earnest import journey, recipe
 from earnest.audio import load
@@ -110,6 +113,55 @@ def test_a_stream_gives_one_event_for_each_word(run: Path, data: Path) -> None:
         assert begin < event.end_s < begin + 0.5 + 0.5 + 0.2 + 0.1
     noise = load(data / "noises/0/0.wav", RATE).samples
     assert len(Streamer(bundle).feed(noise)) <= 1
+
+
+@pytest.fixture(scope="module")
+def scene() -> np.ndarray:
+    """Three words and pauses, without what only a higher rate can hold."""
+    rng = np.random.default_rng(7)
+    pause = 0.003 * rng.standard_normal(2 * RATE)
+    parts = [part for name in ("low", "high", "low") for part in (pause, 0.5 * word(PITCHES[name], rng))]
+    return np.concatenate([*parts, pause]).astype(np.float32)
+
+
+def listened(run: Path, *arguments: str, given: bytes = b"") -> list[tuple[str, float]]:
+    """What `earnest listen` reports, (label, end in seconds), and nothing else."""
+    command = [sys.executable, "-m", "earnest", "listen", str(run / "bundle"), "--threshold", "0.5", "--json"]
+    done = subprocess.run([*command, *arguments], input=given, capture_output=True, check=True)
+    assert done.stderr == b""
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return [(event["label"], event["end_s"]) for event in events]
+
+
+@pytest.mark.parametrize("rate", [RATE, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_recording_of_any_rate_and_channels_gives_the_same_events(
+    run: Path, scene: np.ndarray, tmp_path: Path, rate: int, channels: int
+) -> None:
+    played = soxr.resample(scene, RATE, rate)
+    soundfile.write(tmp_path / "scene.wav", np.stack([played] * channels, axis=1), rate)
+    found = listened(run, "--wav", str(tmp_path / "scene.wav"))
+    assert [label for label, _ in found] == ["low", "high", "low"]
+    wanted = listened(run, "--stdin", given=pcm(scene))
+    assert [end for _, end in found] == pytest.approx([end for _, end in wanted], abs=0.1)  # one hop
+
+
+def test_a_pipe_at_48_khz_that_breaks_off_within_a_sample(run: Path, scene: np.ndarray) -> None:
+    raw = pcm(soxr.resample(scene, RATE, 48_000))
+    found = listened(run, "--stdin", "--rate", "48000", given=raw + b"\x01")
+    assert [label for label, _ in found] == ["low", "high", "low"]
+
+
+def test_clipping_and_silence(run: Path, scene: np.ndarray) -> None:
+    assert listened(run, "--stdin", given=bytes(2 * 60 * RATE)) == []
+    half = np.abs(scene).max() / 2
+    clipped = np.clip(scene, -half, half)
+    assert [label for label, _ in listened(run, "--stdin", given=pcm(clipped))] == ["low", "high", "low"]
+    assert listened(run, "--stdin", given=b"") == []
+
+
+def pcm(samples: np.ndarray) -> bytes:
+    return np.clip(np.round(samples * 32_767), -32_768, 32_767).astype("<i2").tobytes()
 
 
 def test_every_fold_takes_its_threshold_from_streams_of_its_own(run: Path) -> None:

@@ -3,7 +3,8 @@
     scores of each window ─ moving average ─► smoothed scores ─ threshold, hysteresis, refractory time ─► events
 
 A word makes an event in the window in which its smoothed score reaches the threshold. It makes no second one before
-that score has fallen below the release (hysteresis), and for the refractory time after any event no word makes one.
+that score has fallen below the release (hysteresis), and for the refractory time after any event no word makes one. A
+window without a single sample other than zero holds no word, whatever a model that never met it says: its scores are 0.
 The moving average follows G. Chen, C. Parada, G. Heigold, "Small-footprint keyword spotting using deep neural
 networks", ICASSP 2014, section 2.3; of its two windows only the first is used, since the model sees a whole word at
 once. Everything here is NumPy, and the same code decides in streams, in scoring and in the choice of thresholds.

@@ -58,11 +58,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Window:
-    """One window of a stream: where it lies, in samples, and the model's scores (labels,) for it."""
+    """A window of a stream: where it lies, in samples, the model's scores (labels,), and whether all of it is zero."""
 
     start: int
     end: int
     scores: npt.NDArray[np.float32]
+    silent: bool = False
 
 
 class Streamer:
@@ -230,7 +231,7 @@ class Streamer:
         window = np.concatenate((self._ring[at:], self._ring[:at]))[:length]
         self._last_end, start = self._fed, self._fed - length
         if self._frames is None:
-            return [Window(start, self._fed, self._graph.scores(window))]
+            return [Window(start, self._fed, self._graph.scores(window), silent=not window.any())]
         rows, self._state = self._graph.frames(window, self._state)
         step = self._frames.step_samples
         moments = [start + self._frames.moment(number) for number in range(len(rows))]
@@ -249,6 +250,8 @@ class Streamer:
     def _events(self, window: Window) -> list[Event]:
         """What is said of a window: a stretch that is over, a keyword, the best class, what reaches its threshold."""
         scores, rate = window.scores, self.bundle.sample_rate
+        if window.silent and (self._detector or self._spotter):
+            scores = np.zeros_like(scores)
         if self._detector:
             return self._stretches(self._detector.step(window.end, float(scores[self._detected])))
         if self._spotter:
