@@ -63,6 +63,18 @@ def test_sound_beside_is_found_by_its_relative_path(tmp_path: Path, monkeypatch:
     assert _options(tmp_path / "pages" / "a.html")["audio"] == "../a%231%20%E4%BD%A0.wav"
 
 
+@pytest.mark.parametrize(
+    ("subtype", "beside"), [("IMA_ADPCM", "page.html.ogg"), ("ULAW", "a.wav"), ("PCM_24", "a.wav")]
+)
+def test_a_wav_whose_samples_are_packed_is_written_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtype: str, beside: str
+) -> None:
+    monkeypatch.setattr(recording, "LOSSLESS_BYTES", 1_000)
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(2 * RATE) / 3), RATE, subtype)
+    written = recording.write(tmp_path / "a.wav", tmp_path / "page.html", beyond_bytes=1_000)
+    assert written.beside == str(tmp_path / beside)
+
+
 def test_what_browsers_do_not_play_is_written_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "LOSSLESS_BYTES", 1_000)
     soundfile.write(tmp_path / "a.aiff", 0.1 * np.sin(np.arange(2 * RATE) / 3), RATE)

@@ -37,6 +37,7 @@ HIGHEST_RATE_HZ = 96_000
 _BLOCK_SAMPLES = 16_384  # libsndfile's Vorbis encoder takes long blocks on its stack
 # What browsers play as it is; others are written beside the page as Ogg Vorbis.
 PLAYED = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm"}
+WAV_PLAYED = {"PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "ULAW", "ALAW"}
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _unwritten(path: Path, form: str, problem: Exception) -> AudioError:
 
 def _beside(path: Path, page: Path) -> Path:
     """The file that the page plays: the recording itself, or where browsers do not play it, one that is written."""
-    if path.suffix.lower() in PLAYED:
+    if path.suffix.lower() in PLAYED and not _packed(path):
         return path
     written = page.with_name(f"{page.name}.ogg")  # nobody else's file
     whole = envelopes.envelope(path)
@@ -177,6 +178,16 @@ def _beside(path: Path, page: Path) -> Path:
         for _ in _write_vorbis(path, whole, str(temporary)):
             pass
     return written
+
+
+def _packed(path: Path) -> bool:
+    """Whether a WAV holds its samples in a form, such as ADPCM, that browsers do not play."""
+    if path.suffix.lower() != ".wav":
+        return False
+    try:
+        return soundfile.info(path).subtype not in WAV_PLAYED
+    except soundfile.LibsndfileError:
+        return True
 
 
 def _relative(file: Path, page: Path) -> str:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import os
+import signal as signals
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from earnest.errors import AudioError, BundleError, EarnestError
 from earnest.studio.limits import Limits
 
 POINTS = 2000  # of the scores over time, at most
+LIMITED = tuple(-signal for name in ("SIGKILL", "SIGXCPU", "SIGXFSZ") if (signal := getattr(signals, name, 0)))
+OUT_OF_MEMORY = (b"MemoryError", b"bad_alloc", b"cannot allocate memory")  # where it is not Python that fails
 
 
 def ask(wanted: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def ask(wanted: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     request = json.dumps({**wanted, "memory_bytes": limits.worker_bytes, "seconds": limits.worker_s})
     command = [sys.executable, "-m", "earnest.studio.worker"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    too_much = AudioError(name, "it took more memory or time than a recording may", "Cut it into shorter pieces.")
     try:
         done = subprocess.run(
             command,
@@ -44,10 +48,17 @@ def ask(wanted: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
             timeout=limits.worker_s + 10,
             check=False,
         )
+    except subprocess.TimeoutExpired as problem:
+        raise too_much from problem
+    if done.returncode in LIMITED or any(word in done.stderr for word in OUT_OF_MEMORY):
+        raise too_much
+    try:
         said = json.loads(done.stdout)
-    except (subprocess.TimeoutExpired, ValueError) as problem:
+    except ValueError as problem:
+        sys.stderr.write(done.stderr.decode("utf-8", "replace"))
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
         raise AudioError(
-            name, "it took more memory or time than a recording may", "Cut it into shorter pieces."
+            name, f"the process that read it ended without an answer, with {how}", "The studio's terminal says more."
         ) from problem
     if "error" in said:
         kind = BundleError if said["kind"] == "BundleError" else EarnestError
