@@ -148,6 +148,22 @@ def test_rows_are_sorted_filtered_grouped_and_searched(opened: Page) -> None:
     opened.wait_for("document.querySelectorAll('.grid .row.group').length === 3")
 
 
+def test_a_part_of_a_histogram_narrows_the_table(opened: Page) -> None:
+    choose_table(opened, "long")
+    column = ".facet .histogram .column"
+    see(opened, column)
+    opened.evaluate(f"document.querySelector('{column}').focus()")
+    opened.key("Enter")
+    opened.wait_for("document.querySelectorAll('.chip').length === 1")
+    clips = opened.evaluate(f"document.querySelector('{column} title').textContent.split(': ')[1].split(' ')[0]")
+    opened.wait_for(f"document.querySelector('.total').textContent.startsWith('{clips} clip')")
+    assert opened.evaluate(f"document.querySelector('{column}').getAttribute('aria-pressed')") == "true"
+    opened.key("ArrowRight")
+    assert opened.evaluate("document.activeElement.previousElementSibling.getAttribute('aria-pressed')") == "true"
+    opened.click(".chip")
+    opened.wait_for("document.querySelector('.total').textContent === '100,000 clips'")
+
+
 def test_a_hundred_thousand_clips_scroll(opened: Page) -> None:
     choose_table(opened, "long")
     assert opened.evaluate("document.querySelector('.total').textContent") == f"{LONG:,} clips"

@@ -96,6 +96,10 @@ def test_rows_are_sorted_filtered_searched_grouped_and_paged(studio: Running) ->
     assert rows(studio, "filter=label:beet&filter=speaker:ann")["total"] == 2
     assert rows(studio, "filter=level:3")["rows"][0]["id"] == "leek ann"
     assert rows(studio, "filter=start_s:")["total"] == 8
+    assert [row["level"] for row in rows(studio, "filter=level:2..5&sort=level")["rows"]] == [2, 3, 4]
+    assert [row["level"] for row in rows(studio, "filter=level:7..&sort=level")["rows"]] == [7, 8]
+    assert rows(studio, "filter=start_s:-5..")["total"] == 1
+    assert rows(studio, "filter=level:a..b")["total"] == 0
     assert rows(studio, "search=LEEK+cem")["total"] == 2
     assert rows(studio, "search=.*")["total"] == 0  # letters, not a pattern
     grouped = rows(studio, "group=speaker&sort=level")

@@ -84,7 +84,7 @@ def list_rows(
     offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
     limit: Annotated[int, Query(ge=0, le=MOST_ROWS)] = 200,
 ) -> dict[str, Any]:
-    """One page of a table's rows, sorted, filtered (`COLUMN:VALUE`), searched and grouped."""
+    """One page of a table's rows, sorted, filtered (`COLUMN:VALUE`, `COLUMN:FROM..TO`), searched and grouped."""
     wanted = tables.Query(sort or None, descending, search, tuple(filter), group or None, offset, limit)
     return tables.rows(studio_of(request).frame(part(table)), wanted)
 

@@ -152,7 +152,7 @@ def rows(frame: pl.DataFrame, wanted: Query) -> dict[str, Any]:
     chosen = frame
     for pair in wanted.filters:
         column, _, value = pair.partition(":")
-        chosen = chosen.filter(_equals(_column(frame, column), frame.schema[column], value))
+        chosen = chosen.filter(_matches(_column(frame, column), frame.schema[column], value))
     for word in wanted.search.lower().split():
         chosen = chosen.filter(pl.col(TEXT).str.contains(word, literal=True))
     groups = None
@@ -247,15 +247,18 @@ def _column(frame: pl.DataFrame, name: str) -> pl.Expr:
     return pl.col(name)
 
 
-def _equals(column: pl.Expr, kind: Any, value: str) -> pl.Expr:
-    """Whether a cell is what a filter says; an empty filter finds empty cells."""
+def _matches(column: pl.Expr, kind: Any, value: str) -> pl.Expr:
+    """Whether a cell is what a filter says: a value; of numbers, `FROM..TO`, without TO; nothing for empty cells."""
     import polars as pl
 
     if value == "":
         return column.is_null()
     if kind.is_numeric():
+        low, between, high = value.partition("..")
         try:
-            return column == float(value)
+            if not between:
+                return column == float(value)
+            return (column >= float(low or "-inf")) & (column < float(high) if high else column.is_finite())
         except ValueError:
             return pl.lit(False)
     if isinstance(kind, pl.List):

@@ -31,17 +31,37 @@ function bar(bin, highest, pick, chosen) {
   return el("button", { type: "button", class: "line", "aria-pressed": String(chosen(bin)), on: { click: () => pick(bin) } }, inside);
 }
 
-/** How a number is spread: columns over its range, with the range written below. */
-export function histogram(bins, name) {
+/**
+ * How a number is spread: columns over its range, with the range written below. Each is a button that narrows the table to its part of
+ * the range: one stop of the Tab key, within which the arrow keys go from column to column.
+ */
+export function histogram(bins, name, { pick, chosen }) {
   const highest = Math.max(...bins.map((bin) => bin.clips), 1);
   const wide = 100 / Math.max(bins.length, 1);
-  const columns = bins.map((bin, at) => svg("rect", { class: "fill", x: at * wide + 0.4, width: Math.max(wide - 0.8, 0.5),
-    y: 40 - (40 * bin.clips) / highest, height: (40 * bin.clips) / highest },
-    svg("title", {}, `${cell(bin.from)}–${cell(bin.to)}: ${clips(bin.clips)}`)));
+  const columns = bins.map((bin, at) => svg("g", { class: "column", role: "button", tabindex: at ? -1 : 0, "aria-pressed": String(chosen(bin)),
+    "data-value": rangeOf(bin, bins), "aria-label": `${rangeText(bin)}: ${clips(bin.clips)}`,
+    on: { click: () => pick(bin), keydown: (event) => walk(event, pick, bin) } },
+  svg("title", {}, `${rangeText(bin)}: ${clips(bin.clips)}`),
+  svg("rect", { class: "reach", x: at * wide, width: wide, height: 40 }),
+  svg("rect", { class: "fill", x: at * wide + 0.4, width: Math.max(wide - 0.8, 0.5), y: 40 - (40 * bin.clips) / highest,
+    height: (40 * bin.clips) / highest })));
   return el("figure", { class: "histogram" },
-    svg("svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img", "t-aria-label": ["distribution of", { name }] }, columns),
+    svg("svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "group", "t-aria-label": ["distribution of", { name }] }, columns),
     el("figcaption", {}, el("span", {}, cell(bins[0]?.from)), el("span", {}, cell(bins.at(-1)?.to))));
 }
+
+function walk(event, pick, bin) {
+  const next = { ArrowLeft: "previousElementSibling", ArrowRight: "nextElementSibling" }[event.key];
+  if (event.key === "Enter" || event.key === " ") pick(bin);
+  else if (next) event.currentTarget[next]?.focus();
+  else return;
+  event.preventDefault();
+}
+
+/** What a filter for a column of a histogram is called: `FROM..TO` without the end, and of the last column `FROM..`. */
+export const rangeOf = (bin, bins) => `${bin.from}..${bin === bins.at(-1) ? "" : bin.to}`;
+
+export const rangeText = (bin) => `${cell(bin.from)}–${cell(bin.to)}`;
 
 /** A score on a line from 0 to 1, with its interval behind it. */
 export function whisker(score, pair) {

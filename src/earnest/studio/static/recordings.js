@@ -2,7 +2,7 @@
 
 import { ask, part, query } from "./api.js";
 import { openAudit } from "./audit.js";
-import { bars, histogram } from "./charts.js";
+import { bars, histogram, rangeOf, rangeText } from "./charts.js";
 import { openClip } from "./clip.js";
 import { announce, el, field, fill, later, problem } from "./dom.js";
 import * as format from "./format.js";
@@ -175,17 +175,17 @@ class Recordings {
   }
 
   /** Show only the clips with this value, in the place of another one of its column; a second time, all again. */
-  #filter(column, value) {
+  #filter(column, value, text = value ?? "–") {
     const again = this.#isChosen(column, value);
     this.order.filters = this.order.filters.filter((one) => one.column !== column);
-    if (!again) this.order.filters.push({ column, value });
+    if (!again) this.order.filters.push({ column, value, text });
     this.#reload();
     this.#facetStates();
   }
 
   #chips() {
-    fill(this.chips, this.order.filters.map(({ column, value }) => el("button", { type: "button", class: "chip", "t-aria-label": ["remove filter", { column, value: value ?? "–" }],
-      on: { click: () => this.#filter(column, value) } }, `${column}: ${value ?? "–"}`, el("span", { "aria-hidden": "true" }, " ×"))));
+    fill(this.chips, this.order.filters.map(({ column, value, text }) => el("button", { type: "button", class: "chip", "t-aria-label": ["remove filter", { column, value: text }],
+      on: { click: () => this.#filter(column, value) } }, `${column}: ${text}`, el("span", { "aria-hidden": "true" }, " ×"))));
   }
 
   async #distributions() {
@@ -201,8 +201,9 @@ class Recordings {
   }
 
   #facet(name, { kind, bins }) {
-    const inside = kind === "number" ? histogram(bins, name) : bars(bins, { pick: (bin) => this.#filter(name, bin.value),
-      chosen: (bin) => this.#isChosen(name, bin.value) });
+    const inside = kind === "number"
+      ? histogram(bins, name, { pick: (bin) => this.#filter(name, rangeOf(bin, bins), rangeText(bin)), chosen: (bin) => this.#isChosen(name, rangeOf(bin, bins)) })
+      : bars(bins, { pick: (bin) => this.#filter(name, bin.value), chosen: (bin) => this.#isChosen(name, bin.value) });
     return el("section", { class: "facet", "data-column": name }, el("h3", {}, name), inside);
   }
 
@@ -210,8 +211,8 @@ class Recordings {
 
   #facetStates() {
     for (const facet of this.facets.querySelectorAll(".facet"))
-      for (const button of facet.querySelectorAll("button.line"))
-        button.setAttribute("aria-pressed", String(this.#isChosen(facet.dataset.column, button.querySelector(".name").textContent)));
+      for (const button of facet.querySelectorAll("[aria-pressed]"))
+        button.setAttribute("aria-pressed", String(this.#isChosen(facet.dataset.column, button.dataset.value ?? button.querySelector(".name").textContent)));
   }
 
   #open(id) {
