@@ -257,6 +257,16 @@ def test_a_run_started_from_the_form_finishes_and_its_report_opens(opened: Page,
     assert "words" in opened.evaluate("document.querySelector('.bundles').textContent")
 
 
+def test_the_form_shows_what_the_chosen_recipe_says(opened: Page) -> None:
+    go(opened, "runs/new")
+    see(opened, "[name=recipe]")
+    choose(opened, "[name=recipe]", "zoo")
+    opened.wait_for("document.querySelector('[name=\"training.epochs\"]').placeholder === '12 (recipe)'")
+    assert opened.evaluate("document.querySelector('[name=frontend]').selectedOptions[0].text") == "log_mel (recipe)"
+    choose(opened, "[name=recipe]", "")
+    opened.wait_for("!document.querySelector('[name=\"training.epochs\"]').placeholder.includes('recipe')")
+
+
 def test_a_recipe_that_cannot_run_is_said_clearly(opened: Page) -> None:
     go(opened, "runs/new")
     see(opened, "[name=corpus]")

@@ -113,6 +113,11 @@ def test_recipes_are_those_of_earnest_and_of_the_folder(studio: Running, root: P
     assert "other" not in found
     assert studio.json("/api/recipes/mine")["yaml"].startswith("# Words of mine.")
     assert studio.ask("/api/recipes/other")[0] == 404
+    shipped = studio.json("/api/recipes/zoo")["values"]
+    assert shipped["corpus"] == "esc10"
+    assert shipped["training.epochs"] == "12"
+    assert (shipped["split.name"], shipped["frontend"], shipped["clips.window_s"]) == ("official", "log_mel", "3.0")
+    assert "model" not in shipped  # the grid varies it
 
 
 def test_the_schema_is_the_recipes_own(studio: Running) -> None:

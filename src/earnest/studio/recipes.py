@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from earnest import registry
 from earnest.errors import RecipeError
@@ -31,6 +34,31 @@ def listed(root: Path) -> list[dict[str, Any]]:
         {"name": name, "path": str(path), "summary": _summary(path), "shipped": path in shipped}
         for name, path in sorted(known(root).items())
     ]
+
+
+def values(text: str) -> dict[str, str]:
+    """What a recipe sets, as the form shows it: dotted key → text; a part by its name, and what a grid varies not."""
+    try:
+        settings = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    found: dict[str, str] = {}
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        inner = value if isinstance(value, dict) else {"name": value}
+        if key in CHOICES:
+            found[key] = _shown(inner.get("name"))
+        elif isinstance(value, dict) or key == "split":
+            found |= {f"{key}.{name}": _shown(one) for name, one in inner.items()}
+        else:
+            found[key] = _shown(value)
+    varied = settings.get("grid") if isinstance(settings, dict) else None
+    return {key: text for key, text in found.items() if text and key not in (varied or {})}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return "" if value is None or isinstance(value, dict) else json.dumps(value).strip('"')
 
 
 def schema() -> dict[str, Any]:

@@ -52,10 +52,11 @@ def list_recipes(request: Request) -> list[dict[str, Any]]:
 
 
 @router.get("/api/recipes/{recipe}")
-def get_recipe(request: Request, recipe: str) -> dict[str, str]:
-    """One recipe as it is written."""
+def get_recipe(request: Request, recipe: str) -> dict[str, Any]:
+    """One recipe as it is written, and what it sets by dotted keys."""
     path = find(recipes.known(studio_of(request).root), part(recipe), "recipe")
-    return {"yaml": path.read_text(encoding="utf-8")}
+    text = path.read_text(encoding="utf-8")
+    return {"yaml": text, "values": recipes.values(text)}
 
 
 @router.get("/api/schema")

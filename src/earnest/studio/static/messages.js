@@ -145,7 +145,7 @@ export const MESSAGES = {
   "own recipes": ["Recipes of this folder", "本文件夹的配方"],
   "shipped recipes": ["Shipped recipes", "自带的配方"],
   "the recipe": ["What it says", "配方内容"],
-  "as in the recipe": ["as in the recipe", "按配方"],
+  "in the recipe": ["{value} (recipe)", "{value}（配方）"],
   "default value": ["{value} (default)", "{value}（默认）"],
   "form data": ["Recordings and split", "录音与划分"],
   "form model": ["Task and model", "任务与模型"],

@@ -67,22 +67,29 @@ function groups(recipes) {
   return [group("own recipes", recipes.filter((one) => !one.shipped)), group("shipped recipes", recipes.filter((one) => one.shipped))];
 }
 
+/** Fields that are left empty show what would run: what the recipe says, else the default. */
 async function chooseRecipe(name, recipes, controls, yaml, about) {
   about.textContent = "";
   yaml.hidden = true;
-  for (const [key, one] of controls) {
-    if (one.placeholder !== undefined) one.placeholder = name ? t("as in the recipe") : one.dataset.default ?? "";
-    const first = one.options?.[0];
-    if (first?.value === "") first.textContent = name ? t("as in the recipe") : blank(one, key);
-  }
+  hint(controls, {});
   if (!name) return;
   about.textContent = recipes.find((one) => one.name === name)?.summary ?? "";
   try {
     const found = await ask(`/api/recipes/${part(name)}`);
     yaml.querySelector("pre").textContent = found.yaml;
     yaml.hidden = false;
+    hint(controls, found.values);
   } catch (error) {
     about.textContent = error.message;
+  }
+}
+
+function hint(controls, values) {
+  for (const [key, one] of controls) {
+    const said = values[key] === undefined ? null : t("in the recipe", { value: values[key] });
+    if (one.placeholder !== undefined) one.placeholder = said ?? one.dataset.default ?? "";
+    const first = one.options?.[0];
+    if (first?.value === "") first.textContent = said ?? blank(one, key);
   }
 }
 
