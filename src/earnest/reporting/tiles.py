@@ -1,7 +1,7 @@
 """The spectrogram of a recording of any length, as pictures of 512 by 256 pixels that are made when they are looked at.
 
-A column at level L is 10 ms · 2^L wide. Up to level 4 a tile is computed from the samples it shows, at most eight
-frames of each column; above, from one pass over the recording with four frames every 320 ms, which is remembered. Rows
+A column at level L is 10 ms · 2^L wide. Up to level 4 a tile is computed from the samples it shows, with a frame every
+20 ms (level 0: 10 ms); above, from one pass over the recording with four frames every 320 ms, which is remembered. Rows
 go evenly through mel or hertz up to half the sample rate. A frame of 32 ms or a little longer has a Hann window, and a
 sine at the level of the recording's largest sample has the brightest colour.
 """
@@ -24,7 +24,6 @@ from earnest.reporting.envelopes import Envelope, blocks, envelope, identity
 WIDTH, HEIGHT = 512, 256  # pixels of a tile
 STEP_S = 0.01  # a column at level 0
 FRAME_S = 0.032  # the shortest frame
-FRAMES = 8  # of a column at most
 OVERVIEW_LEVEL, OVERVIEW_FRAMES = 5, 4
 REMEMBERED = 128  # tiles, 128 KiB each
 _OVERVIEWS = 8  # recordings, 3 MB for an hour of each
@@ -138,7 +137,7 @@ def _finer(path: str, whole: Envelope, level: int, index: int, scale: Scale) -> 
     column = STEP_S * 2**level * rate  # in samples
     begin = index * WIDTH * column
     columns = min(WIDTH, math.ceil((whole.samples - begin) / column))
-    frames = min(FRAMES, 2**level)
+    frames = max(1, 2**level // 2)
     middles = begin + (np.arange(columns * frames) + 0.5) * column / frames
     starts = np.floor(middles - size / 2 + 0.5).astype(np.int64)
     first, last = max(0, int(starts[0])), min(whole.samples, int(starts[-1]) + size)
