@@ -241,7 +241,7 @@ def _page(title: str, facts: Sequence[tuple[str, str, str]], options: dict[str, 
         title=title,
         facts=facts,
         data=Markup(data),
-        style=Markup(f"{style}\n{player.style()}"),
+        style=Markup(f"{player.look()}\n{style}\n{player.style()}"),
         script=Markup(script),
         script_hash=digest,
     )

@@ -73,7 +73,7 @@ def page(head: Mapping[str, Any], sections: Sequence[Section | None], sounds: So
     from earnest.reporting import player
 
     templates = _templates()
-    style, script = _file(templates, "style.css"), _file(templates, "page.js")
+    style, script = f"{player.look()}\n{_file(templates, 'style.css')}", _file(templates, "page.js")
     if sounds is not None:
         style, script = f"{style}\n{player.style()}", f"{player.script()}\n{script}"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

@@ -44,6 +44,11 @@ def style() -> str:
     return _read("player.css")
 
 
+def look() -> str:
+    """What all pages share: colours, type, focus."""
+    return _read("look.css")
+
+
 def licence() -> str:
     """The licence of wavesurfer.js, which the script holds."""
     return _read("vendor/wavesurfer.LICENSE.txt")
