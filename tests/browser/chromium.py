@@ -209,6 +209,16 @@ class Browser(Wire):
         host = self.address.split("/devtools/")[0]
         return Page(f"{host}/devtools/page/{target}", self, context)
 
+    def largest_page_bytes(self) -> int:
+        """Memory of the largest process that shows a page, with its share of what processes have in common (Linux)."""
+        processes = self.send("SystemInfo.getProcessInfo")["processInfo"]
+        sizes = []
+        for process in processes:
+            if process["type"] == "renderer":
+                lines = Path(f"/proc/{process['id']}/smaps_rollup").read_text().splitlines()
+                sizes += [1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:")]
+        return max(sizes)
+
     def close(self) -> None:
         """End the browser."""
         with contextlib.suppress(PageError, ConnectionClosed):

@@ -51,6 +51,26 @@ def test_peaks_of_a_piece_and_of_more_columns_than_steps(tmp_path: Path) -> None
     assert fine[-1] == pytest.approx(1.0)
 
 
+def test_a_piece_finer_than_the_outline_is_made_of_its_samples(tmp_path: Path) -> None:
+    samples = np.zeros(100 * RATE)
+    samples[50 * RATE + 3], samples[50 * RATE + 4] = 0.5, -0.25
+    path = _write(tmp_path / "a.wav", samples)
+    minimum, maximum = envelopes.peaks(path, 16, 50.0, 50.0 + 16 / RATE)  # one sample each, joined to the one before
+    assert np.flatnonzero(maximum).tolist() == [3, 4]
+    assert np.flatnonzero(minimum).tolist() == [4, 5]
+    assert maximum[3:5].tolist() == [0.5, 0.5]
+    shifted = np.ones(100 * RATE) * 0.25
+    minimum, _ = envelopes.peaks(_write(tmp_path / "b.wav", shifted), 10, 99.99, 100.0)
+    assert minimum.tolist() == [0.25] * 10
+    assert [len(side) for side in envelopes.peaks(path, 100_000, 0, 1 / RATE)] == [100_000, 100_000]
+
+
+def test_the_outline_of_a_quiet_recording_keeps_its_shape(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.wav", np.linspace(0, 1e-3, RATE))
+    outline = envelopes.as_lists(*envelopes.peaks(path, 100))
+    assert len(set(outline["maximum"])) == 100
+
+
 def test_outline_in_blocks_equals_the_outline_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = np.random.default_rng(1).uniform(-1, 1, 5 * 11_025 + 77)
     whole = envelopes.envelope(_write(tmp_path / "a.wav", samples, 11_025))

@@ -126,6 +126,7 @@ def test_a_recording_is_predicted_and_can_be_played(studio: Running, folder: Pat
     assert (status, len(piece)) == (206, 100)
     peaks = studio.json(f"{upload['peaks']}?columns=50")
     assert len(peaks["minimum"]) == len(peaks["maximum"]) == 50
+    assert len(studio.json(f"{upload['peaks']}?columns=7&start_s=0.01&end_s=0.02")["maximum"]) == 7
     assert upload["tiles"]["highest_hz"] == RATE / 2
     status, headers, picture = studio.ask(f"{upload['tiles']['url']}/0/0.png?scale=linear&db=60&map=magma")
     assert headers["content-type"] == "image/png"

@@ -174,6 +174,13 @@ def test_outline_and_spectrogram(studio: Running) -> None:
     assert found["duration_s"] == pytest.approx(0.2)
     assert len(found["minimum"]) == len(found["maximum"]) == 50
     assert 0.3 < max(found["maximum"]) <= 0.41
+    piece = studio.json(clip(ODD, "/peaks?columns=1000&start_s=0.05&end_s=0.1"))
+    assert piece["duration_s"] == found["duration_s"]
+    assert len(piece["maximum"]) == 1000
+    assert min(piece["maximum"]) < 0 < max(piece["minimum"])  # half waves of the tone, from its samples
+    assert studio.ask(clip(ODD, "/peaks?start_s=5"))[0] == 400
+    assert studio.ask(clip(ODD, "/peaks?start_s=0.1&end_s=0.1"))[0] == 400
+    assert studio.ask(clip(ODD, "/peaks?start_s=nan"))[0] == 422
     status, headers, said = studio.ask(clip("beet ann", "/tiles/0/0.png?scale=linear&db=60&map=magma"))
     assert (status, headers["content-type"], said[:4]) == (200, "image/png", b"\x89PNG")
     assert studio.ask(clip("beet ann", "/tiles/0/9.png"))[0] == 400

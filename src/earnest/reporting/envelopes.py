@@ -23,6 +23,7 @@ BLOCK_S = 60
 STEPS_PER_S = 100
 LEAST_STEPS = 8_000  # of a short recording, whose steps are shorter than 10 ms
 REMEMBERED = 16  # recordings
+FINE_S = 120  # the longest piece whose samples are read again, where its columns are shorter than a step
 _QUIETEST = 1e-5  # -100 dB: the reference of a recording that is silent
 
 _lock = threading.Lock()
@@ -66,7 +67,9 @@ def peaks(
 
     Returns
     -------
-    minimum, maximum : shape (columns,), full scale ±1; minimum at most 0 and maximum at least 0.
+    minimum, maximum : shape (columns,), full scale ±1; minimum at most 0 and maximum at least 0. Only of pieces up to
+        120 s whose columns are shorter than a step are the samples read again: every column then tells of its own
+        samples and of the one before them, so that a drawn line has no gaps.
 
     Raises
     ------
@@ -83,11 +86,40 @@ def peaks(
             "Give a start before the end, both inside the recording.",
         )
     steps = len(whole.maximum)
+    fine = (end_s - start_s) / columns < whole.duration_s / steps
+    if fine and end_s - start_s <= FINE_S and audio.probe(path).frames:
+        return _fine(path, columns, start_s, end_s)
     edges = np.linspace(start_s, end_s, columns + 1) / whole.duration_s * steps
     first = np.minimum(np.floor(edges[:-1] + 1e-9).astype(np.int64), steps - 1)
     last = int(min(steps, max(first[-1] + 1, math.ceil(edges[-1] - 1e-9))))
     lowest, highest = (np.append(side[:last], side[last - 1]) for side in (whole.minimum, whole.maximum))
     return np.minimum.reduceat(lowest, first), np.maximum.reduceat(highest, first)
+
+
+def as_lists(minimum: NDArray[np.float32], maximum: NDArray[np.float32]) -> dict[str, list[float]]:
+    """An outline as `minimum` and `maximum` for JSON, each value to a thousandth of the largest one or finer."""
+    largest = max(_QUIETEST, float(np.abs(minimum).max()), float(np.abs(maximum).max()))
+    digits = 3 - math.floor(math.log10(largest))
+    return {
+        "minimum": [round(value, digits) for value in minimum.tolist()],
+        "maximum": [round(value, digits) for value in maximum.tolist()],
+    }
+
+
+def _fine(
+    path: audio.PathLike, columns: int, start_s: float, end_s: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The lowest and the highest sample of every column of a piece, each with the sample before it."""
+    rate = audio.probe(path).sample_rate
+    edges = np.linspace(start_s, end_s, columns + 1) * rate
+    begin = max(0, math.floor(edges[0] + 1e-6) - 1)
+    samples = audio.load(path, start_s=begin / rate, end_s=max(end_s, (begin + 1) / rate)).samples
+    first = np.clip(np.floor(edges[:-1] + 1e-6).astype(np.int64) - 1 - begin, 0, len(samples) - 1)
+    last = np.clip(np.ceil(edges[1:] - 1e-6).astype(np.int64) - begin, first + 1, len(samples))
+    # reduceat takes pairs of a beginning and an end; ends may be as large as the length only of an array with one more.
+    pairs = np.stack([first, last], axis=1).ravel()
+    padded = np.append(samples, samples[-1])
+    return np.minimum.reduceat(padded, pairs)[::2], np.maximum.reduceat(padded, pairs)[::2]
 
 
 def envelope(path: audio.PathLike) -> Envelope:

@@ -87,8 +87,7 @@ def write(path: Path, page: Path, lanes: Sequence[dict[str, Any]] = (), beyond_b
         options["audio"] = _address("audio/flac", _flac(path))
     else:
         columns = min(MOST_COLUMNS, math.ceil(COLUMNS_PER_S * whole.duration_s))
-        minimum, maximum = envelopes.peaks(path, columns)
-        options["peaks"] = {"minimum": _rounded(minimum), "maximum": _rounded(maximum)}
+        options["peaks"] = envelopes.as_lists(*envelopes.peaks(path, columns))
         options["tiles"] = _tiles(path, whole)
         column_s = tiles.STEP_S * 2 ** options["tiles"]["finest"]
         room = beyond_bytes - len(json.dumps(options)) - len(player.script()) - len(player.style())
@@ -199,10 +198,6 @@ def _relative(file: Path, page: Path) -> str:
 
 def _address(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return [round(float(value), 4) for value in values]
 
 
 def _facts(

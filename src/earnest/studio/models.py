@@ -12,20 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from earnest.studio import worker
 from earnest.studio.folder import Unknown, find
 from earnest.studio.guard import part
-from earnest.studio.recordings import INLINE, Tile, outline, picture, places, studio_of
+from earnest.studio.recordings import INLINE, Outline, Tile, outline, picture, places, studio_of
 from earnest.studio.uploads import FORM, Uploads
 
 router = APIRouter(tags=["models"])
 MANIFEST, CARD = "bundle.json", "README.md"
 PIECE = 1 << 18  # bytes read at once
-COLUMNS = 100_000  # of an outline, at most
 
 
 def place_of(request: Request, bundle: str) -> Path:
@@ -100,9 +99,9 @@ def get_audio(request: Request, upload: str) -> FileResponse:
 
 
 @router.get("/api/uploads/{upload}/peaks")
-def get_peaks(request: Request, upload: str, columns: Annotated[int, Query(ge=1, le=COLUMNS)] = 2000) -> dict[str, Any]:
-    """The outline of a recording that was sent: the lowest and the highest sample of each column."""
-    return outline(uploads_of(request).find(upload).path, columns)
+def get_peaks(request: Request, upload: str, view: Annotated[Outline, Depends()]) -> dict[str, Any]:
+    """The outline of a recording that was sent, or of a piece of it: the lowest and highest samples of equal parts."""
+    return outline(uploads_of(request).find(upload).path, view)
 
 
 @router.get("/api/uploads/{upload}/tiles/{level}/{index}.png", response_class=Response)

@@ -46,6 +46,14 @@ class Lanes(BaseModel):
     lanes: list[Lane]
 
 
+class Outline(BaseModel):
+    """Into how many parts a recording is divided, or a piece of it from one time to another."""
+
+    columns: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    end_s: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+
+
 class Tile(BaseModel):
     """Which tile of a spectrogram, and how it is drawn."""
 
@@ -113,12 +121,10 @@ def get_audio(request: Request, table: str, clip: str) -> FileResponse:
 
 
 @router.get("/api/clips/{table}/{clip}/peaks")
-def get_peaks(
-    request: Request, table: str, clip: str, columns: Annotated[int, Query(ge=1, le=100_000)] = 2000
-) -> dict[str, Any]:
-    """The outline of a clip: its lowest and highest samples in equal parts."""
+def get_peaks(request: Request, table: str, clip: str, view: Annotated[Outline, Depends()]) -> dict[str, Any]:
+    """The outline of a clip, or of a piece of it: the lowest and highest samples of equal parts."""
     studio = studio_of(request)
-    return outline(studio.sounds.drawn(studio.sound(part(table), part(clip))), columns)
+    return outline(studio.sounds.drawn(studio.sound(part(table), part(clip))), view)
 
 
 @router.get("/api/clips/{table}/{clip}/tiles/{level}/{index}.png", response_class=Response)
@@ -179,13 +185,12 @@ def places(base: str, sound: Mapping[str, Any]) -> dict[str, Any]:
     return {"audio": f"{base}/audio", "peaks": f"{base}/peaks", "tiles": known}
 
 
-def outline(path: Path, columns: int) -> dict[str, Any]:
-    """A recording's outline as JSON."""
+def outline(path: Path, view: Outline) -> dict[str, Any]:
+    """A recording's outline as JSON; `duration_s` is that of the whole recording."""
     from earnest.reporting import envelopes
 
-    lowest, highest = envelopes.peaks(path, columns)
-    duration = envelopes.envelope(path).duration_s
-    return {"duration_s": duration, "minimum": _short(lowest), "maximum": _short(highest)}
+    lowest, highest = envelopes.peaks(path, view.columns, view.start_s, view.end_s)
+    return {"duration_s": envelopes.envelope(path).duration_s, **envelopes.as_lists(lowest, highest)}
 
 
 def picture(path: Path, view: Tile) -> Response:
@@ -193,10 +198,6 @@ def picture(path: Path, view: Tile) -> Response:
     from earnest.reporting import tiles
 
     return Response(tiles.tile(path, view.level, view.index, view.scale, view.db, view.map), media_type="image/png")
-
-
-def _short(values: Any) -> list[float]:
-    return [round(value, 4) for value in values.tolist()]
 
 
 def _labels_of(request: Request, table: str, clip: str) -> Path:

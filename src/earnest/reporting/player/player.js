@@ -33,7 +33,8 @@ export class Player extends EventTarget {
   /**
    * Build a player and wait until it can be used.
    *
-   * `audio`: http, blob: or data: address. `peaks`: {minimum, maximum}; null decodes the recording in the page.
+   * `audio`: http, blob: or data: address. `peaks`: {minimum, maximum}; null decodes the recording in the page. `finer(columns,
+   * start_s, end_s)`: promises the peaks of a piece, for who comes so close that `peaks` are coarse; null where nobody can tell.
    * `tiles`: {url(level, index, {scale, db, map}), step_s, width, levels} and, where known, {highest_hz, finest, scales,
    * grey}; null computes them in the page.
    * `lanes`: labels {name, kind: "labels", items: [{start_s, end_s, label}]} or scores {name, kind: "scores", times_s,
@@ -57,17 +58,17 @@ export class Player extends EventTarget {
   #rate = 1;
   #destroyed = false;
 
-  constructor(element, { audio, duration_s = null, peaks = null, tiles = null, lanes = [], editable = false, language = "en" }) {
+  constructor(element, { audio, duration_s = null, peaks = null, finer = null, tiles = null, lanes = [], editable = false, language = "en" }) {
     super();
     Object.assign(this, { element, audio, duration_s, editable, language });
-    this.options = { peaks, tiles, lanes };
+    this.options = { peaks, finer, tiles, lanes };
     this.colours = new LabelColours();
     this.scales = tiles?.scales ?? ["mel", "linear"];
     this.looks = { scale: this.scales[0], db: 80, map: "viridis" };
   }
 
   async #load() {
-    const { peaks, tiles } = this.options;
+    const { peaks, finer, tiles } = this.options;
     const known = peaks && this.duration_s;
     const sound = known && tiles ? null : await this.#decode();
     this.duration_s ??= sound ? sound.samples.length / sound.rate : 0;
@@ -78,7 +79,8 @@ export class Player extends EventTarget {
     else if (sound) this.#source = new ComputedTiles(sound, () => this.redraw());
     this.picture = new Spectrogram(this.canvas, this.#view, this.#source, this.looks);
     const outline = peaks ?? (sound ? await peaksOf(sound.samples, Math.min(COLUMNS, sound.samples.length || 1)) : { minimum: [0], maximum: [0] });
-    await this.#sound(new Waveform(outline, sound, this.duration_s));
+    this.waveform = new Waveform(outline, sound, this.duration_s, finer, () => this.#paint());
+    await this.#sound();
     this.lanes = new Lanes(this.rows, this.#view, this.colours, this);
     this.lanes.set(this.options.lanes);
     this.#watch();
@@ -129,11 +131,11 @@ export class Player extends EventTarget {
   }
 
   /** Wavesurfer plays and lays the waveform along time; its own outline would join coarse parts by slopes. */
-  async #sound(waveform) {
+  async #sound() {
     const ink = this.#ink();
     this.#surfer = WaveSurfer.create({
       container: this.wave, height: WAVE_HEIGHT, url: this.audio, duration: this.duration_s, interact: false, cursorWidth: 0,
-      peaks: [new Float32Array(2)], renderFunction: (_, pen) => this.#view.scale && waveform.paint(pen, this.#view.scale),
+      peaks: [new Float32Array(2)], renderFunction: (_, pen) => this.#view.scale && this.waveform.paint(pen, this.#view.scale),
       waveColor: ink.wave, progressColor: ink.played, autoScroll: false, autoCenter: false, hideScrollbar: true,
     });
     const on = (name, heard) => this.#surfer.on(name, heard);
@@ -271,6 +273,7 @@ export class Player extends EventTarget {
     this.ended?.abort();
     this.observer?.disconnect();
     this.#source?.stop();
+    this.waveform?.stop();
     if (playing === this) playing = null;
     this.#surfer?.destroy();
     this.root?.remove();
@@ -369,8 +372,13 @@ export class Player extends EventTarget {
 
   #repaint() {
     this.ink = this.#ink();
-    this.#surfer.setOptions({ waveColor: this.ink.wave, progressColor: this.ink.played });
+    this.#paint();
     this.redraw();
+  }
+
+  /** Paint the waveform anew. */
+  #paint() {
+    this.#surfer.setOptions({ waveColor: this.ink.wave, progressColor: this.ink.played });
   }
 
   #resize() {
@@ -407,6 +415,7 @@ export class Player extends EventTarget {
   #draw() {
     this.stale = false;
     if (!this.#view.width) return;
+    this.waveform.see(this.#view);
     this.lanes.draw(this.ink);
     drawTimes(prepare(this.ruler, this.#view.width, RULER_HEIGHT), this.#view, this.ink, RULER_HEIGHT);
     this.picture.draw();

@@ -17,11 +17,12 @@ const WIDTH = 512; // pixels of a tile
  */
 export async function makePlayer(host, sound, lanes, options = {}) {
   const long = sound.duration_s > SHORT_S;
-  const peaks = long ? await ask(query(sound.peaks, { columns: Math.min(MOST_COLUMNS, Math.ceil(COLUMNS_PER_S * sound.duration_s)) })) : null;
+  const outline = (columns, start_s = null, end_s = null) => ask(query(sound.peaks, { columns, start_s, end_s }));
+  const peaks = long ? await outline(Math.min(MOST_COLUMNS, Math.ceil(COLUMNS_PER_S * sound.duration_s))) : null;
   const box = document.createElement("div");
   host.replaceChildren(box);
-  return Player.create(box, { audio: sound.audio, duration_s: sound.duration_s, peaks, tiles: long ? tilesOf(sound) : null, lanes,
-    language: language(), ...options });
+  return Player.create(box, { audio: sound.audio, duration_s: sound.duration_s, peaks, finer: long ? outline : null,
+    tiles: long ? tilesOf(sound) : null, lanes, language: language(), ...options });
 }
 
 function tilesOf({ tiles, duration_s: seconds }) {
