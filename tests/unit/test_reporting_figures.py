@@ -15,6 +15,7 @@ import soundfile
 from earnest.reporting import figures, players, svg, tally
 from earnest.reporting.sounds import Sounds
 from earnest.scoring.classification import reliability_curve
+from earnest.scoring.det import Det, probit
 
 
 def test_text_and_attributes_are_escaped_and_markup_is_not() -> None:
@@ -195,3 +196,13 @@ def test_players_keep_to_their_budget_and_say_what_is_missing(tmp_path: Path) ->
     assert [clip for clip, _ in filled] == ["d"]
     assert sounds.facts["a"]["note"] == "Its sound is left out to keep this page small."
     assert "cannot be played" in sounds.facts["c"]["note"]
+
+
+def test_a_det_curve_ends_where_it_leaves_the_axes() -> None:
+    shares = np.linspace(0, 1, 101)
+    curve = Det(thresholds=1 - shares, misses=1 - shares, false_alarms=shares**2)
+    ends = figures.det_axis(curve)
+    points = np.array(figures.det_points(curve, ends))
+    high = float(probit(ends[1]))
+    assert points.max() == high
+    assert (points == high).sum(axis=0).max() <= 2  # no line along the frame

@@ -159,10 +159,16 @@ def det_axis(curve: Det) -> tuple[float, float]:
 
 
 def det_points(curve: Det, ends: tuple[float, float]) -> list[tuple[float, float]]:
-    """(false alarms, misses) of a DET curve as normal deviates, at most some hundred of them, cut to the axes' ends."""
+    """(false alarms, misses) of a DET curve as normal deviates, at most some hundred of them.
+
+    Shares below the axes lie on them; the curve ends where it reaches their upper ends.
+    """
     places = np.unique(np.linspace(0, len(curve.misses) - 1, min(len(curve.misses), DET_STEPS)).astype(int))
-    sides = [probit(np.clip(side[places], *ends)) for side in (curve.false_alarms, curve.misses)]
-    return list(zip(*(side.tolist() for side in sides), strict=True))
+    shares = np.stack([curve.false_alarms[places], curve.misses[places]], axis=1)
+    inside = np.flatnonzero((shares <= ends[1]).all(axis=1))
+    if len(inside):
+        shares = shares[max(0, inside[0] - 1) : inside[-1] + 2]
+    return [(float(alarms), float(misses)) for alarms, misses in probit(np.clip(shares, *ends))]
 
 
 def det_curve(curve: Det, chosen: tuple[float, float] | None) -> Markup:

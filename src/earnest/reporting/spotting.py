@@ -66,13 +66,15 @@ def curve(points: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> Mar
     The axis of the rates is a square root, so that none at all has a place on it.
     """
     known = [point for point in points if point["missed_share"] is not None]
-    most = max([*(point["per_hour"] for point in known), chosen["per_hour"], 1.0])
+    most = max(
+        [*(point["per_hour"] for point in known), *(interval_of(chosen["interval"]) or ()), chosen["per_hour"], 1.0]
+    )
     across, up = svg.Scale(0, most**0.5, LEFT, WIDTH - 12), svg.Scale(0, 1, BOTTOM, TOP)
     parts = []
     for tick in (0, 0.25, 0.5, 0.75, 1):
         parts.append(svg.line(LEFT, up(tick), WIDTH - 12, up(tick), "grid"))
         parts.append(svg.text(LEFT - 8, up(tick) + 4, f"{100 * tick:.0f}", "tick", "end"))
-    for tick in _rates(most):
+    for tick in rates(most):
         x = across(tick**0.5)
         parts.append(svg.line(x, TOP, x, BOTTOM, "grid"))
         parts.append(svg.text(x, BOTTOM + 17, f"{tick:g}", "tick", "middle"))
@@ -95,7 +97,7 @@ def curve(points: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> Mar
     return svg.picture(WIDTH, HEIGHT, label, *parts)
 
 
-def _rates(most: float) -> list[float]:
+def rates(most: float) -> list[float]:
     """Round rates for an axis up to `most`, no two too near to each other."""
     powers = [base * 10.0**power for power in range(5) for base in (1, 3)]
     return [0.0, *(rate for rate in powers if most / 300 <= rate <= most)]

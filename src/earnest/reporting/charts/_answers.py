@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from earnest.errors import DataError
-from earnest.reporting import figures, outputs, tally
+from earnest.reporting import figures, outputs, spotting, tally
 from earnest.reporting import scatter as points
 from earnest.reporting.charts._style import (
     BLUE,
@@ -141,13 +142,7 @@ def det(run: Run, style: Style = "column") -> Figure:
         panel.plot([low, high], [low, high], "--", color=SOFT, linewidth=0.8)
         panel.plot(alarms, misses, color=BLUE)
         panel.plot([equal], [equal], "o", color=BLUE, ms=4)
-        panel.annotate(
-            f"EER {percent(curve.equal_error_rate)}",
-            (equal, equal),
-            xytext=(6, 4),
-            textcoords="offset points",
-            fontsize=SMALL_PT,
-        )
+        panel.set_title(f"equal error rate {percent(curve.equal_error_rate)}", loc="left")
         names = [f"{100 * tick:g}" for tick in ticks]
         panel.set_xticks(probit(ticks), names)
         panel.set_yticks(probit(ticks), names)
@@ -184,10 +179,13 @@ def false_alarms(run: Run, style: Style = "column") -> Figure:
             color=BLUE,
             ms=2.5,
             label="every threshold",
+            clip_on=False,  # points on the axes are whole
         )
+        most = max([1.0, *(one["per_hour"] for one in known)])
         if point["missed_share"] is not None:
             x, y = point["per_hour"], 100 * point["missed_share"]
             across, up = interval_of(point["interval"]) or (x, x), interval_of(point["missed_interval"])
+            most = max(most, x, across[1])
             reach = [(100 * up[0], 100 * up[1])] if up else [(y, y)]
             panel.errorbar(
                 [x],
@@ -200,10 +198,13 @@ def false_alarms(run: Run, style: Style = "column") -> Figure:
                 capsize=2,
                 elinewidth=0.9,
                 label="chosen in validation",
+                clip_on=False,
+                zorder=3,
             )
         panel.set_xscale("function", functions=(_root, np.square))
-        panel.set(xlabel="false alarms per hour", ylabel="words missed, %", ylim=(0, None))
-        panel.set_xlim(left=0)
+        ticks = spotting.rates(most)
+        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        panel.set(xlabel="false alarms per hour", ylabel="words missed, %", xlim=(0, 1.05 * most), ylim=(0, 100))
         panel.legend(frameon=False)
         plain(panel, "both")
     return made
@@ -238,7 +239,8 @@ def scatter(run: Run, style: Style = "column") -> Figure:
         for place, (panel, name) in enumerate(zip(axes.flat, files.labels, strict=False)):
             truth, said = found.truth[:, place], found.said[:, place]
             panel.plot(truth[shown], said[shown], "o", color=BLUE, alpha=0.3, ms=2, mew=0, rasterized=len(shown) > 500)
-            ends = (min(truth.min(), said.min()), max(truth.max(), said.max()))
+            ends = np.array([min(truth.min(), said.min()), max(truth.max(), said.max())])
+            margins = ends + np.array([-0.04, 0.04]) * max(ends[1] - ends[0], 1e-9)
             panel.plot(ends, ends, "--", color=SOFT, linewidth=0.8)
             for group in sorted(set(found.groups or ()))[: points.GROUPS_DRAWN]:
                 rows = np.array(found.groups) == group
@@ -247,7 +249,9 @@ def scatter(run: Run, style: Style = "column") -> Figure:
             bounds, value = interval_of(entry.get("interval")), number(entry.get("value"))
             reach = f" [{bounds[0]:.2f}, {bounds[1]:.2f}]" if bounds else ""
             panel.set_title(f"{name}" + (f": CCC {value:.2f}{reach}" if value is not None else ""), loc="left")
-            panel.set(xlabel="true", ylabel="predicted", aspect="equal")
+            panel.set(xlabel="true", ylabel="predicted", aspect="equal", xlim=margins, ylim=margins)
+            for axis in (panel.xaxis, panel.yaxis):
+                axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             panel.grid(color=GRID, linewidth=0.5)
             plain(panel)
         for panel in list(axes.flat)[len(files.labels) :]:

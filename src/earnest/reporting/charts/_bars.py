@@ -34,6 +34,7 @@ from earnest.reporting.verdict import is_void
 from earnest.reporting.wording import PLAIN_METRICS, interval_of, metric_name, number, score_bare
 
 ROW_MM, FRAME_MM = 3.6, 14.0
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # weights of red, green and blue (ITU-R BT.709)
 
 
 def groups(run: Run, style: Style = "column") -> Figure:
@@ -132,9 +133,10 @@ def grid(directory: str | Path, style: Style = "page") -> Figure:
         made, axes = figure(style, height, len(found.maps), 1)
         for panel, (title, rows) in zip(axes.flat, found.maps.items(), strict=True):
             table = np.array([[_score(cell) for cell in row] for row in rows])
-            panel.imshow(table, cmap=SHARES, vmin=low - 0.25 * (high - low), vmax=high, aspect="auto")
+            drawn = panel.imshow(table, cmap=SHARES, vmin=low - 0.25 * (high - low), vmax=high, aspect="auto")
             for (row, column), score in np.ndenumerate(table):
-                _write(panel, rows[row][column], (column, row), dark=bool(score > low + 0.55 * (high - low)))
+                dark = bool(np.isfinite(score)) and np.dot(drawn.to_rgba(score)[:3], LUMINANCE) < 0.5
+                _write(panel, rows[row][column], (column, row), dark=dark)
             panel.set_xticks(range(len(found.columns)), found.columns)
             panel.set_yticks(range(len(found.rows)), found.rows)
             panel.set_ylabel(found.down)
@@ -160,6 +162,6 @@ def _write(panel: Axes, cell: grids.Cell | None, place: tuple[float, float], *, 
     else:
         bounds = interval_of((cell.scores or {}).get("interval"))
         reach = "–".join(score_bare(cell.primary, bound) for bound in bounds) if bounds else ""
-        void = "\nvoid" if is_void(cell.scores or {}) else ""
-        words = score_bare(cell.primary, cell.score) + (f"\n{reach}" if reach else "") + void
+        void = " void" if is_void(cell.scores or {}) else ""
+        words = score_bare(cell.primary, cell.score) + void + (f"\n{reach}" if reach else "")
     panel.text(*place, words, ha="center", va="center", fontsize=SMALL_PT - 1, color="white" if dark else INK)
