@@ -98,6 +98,7 @@ def test_whole_recordings_are_scored_by_frames_and_ends(run: Path) -> None:
     assert len(shown[0]["times_s"]) == len(shown[0]["scores"]) > 10
     page = (run / "report.html").read_text(encoding="utf-8")
     assert 'id="activity"' in page
+    assert page.count("Ends off by (found)</th><td") == 1, "both parts stand side by side, so that all is seen"
     assert f'data-play="{shown[0]["id"]}"' in page
     assert '"name": "score"' in page
 

@@ -73,6 +73,7 @@ def test_an_exact_bound_is_not_called_resampling() -> None:
     ("primary", "words"),
     [
         ("uar", "recognises 87.3 % of a class's clips on average over 10 classes and 3000 clips"),
+        ("auc", "reaches an area under the ROC curve (AUC) of 87.3 % over 10 classes and 3000 clips"),
         ("macro_f1", "reaches a macro F1 of 87.3 % over 10 classes and 3000 clips"),
     ],
 )

@@ -63,7 +63,7 @@ def _column(name: str, part: Mapping[str, Any]) -> dict[str, str]:
     """What is said of one part; a dash where nothing is known."""
     return {
         "name": name,
-        "heard": f"{part['recordings']} recordings, {part['hours']:.2f} h",
+        "heard": f"{part['recordings']} ({part['hours']:.2f} h)",
         "auc": _with_interval(part, "auc"),
         "cost": _with_interval(part, "cost"),
         "missed": _share(part.get("missed")),
@@ -89,4 +89,4 @@ def _edge(part: Mapping[str, Any], key: str) -> str:
     edge = part.get(key) or {}
     if number(edge.get("median_s")) is None:
         return "–"
-    return f"{1000 * edge['median_s']:.0f} ms ({edge['found']} of {part['stretches']} found)"
+    return f"{1000 * edge['median_s']:.0f} ms ({edge['found']} of {part['stretches']})"

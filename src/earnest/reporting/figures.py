@@ -173,7 +173,7 @@ def det_points(curve: Det, ends: tuple[float, float]) -> list[tuple[float, float
 
 def det_curve(curve: Det, chosen: tuple[float, float] | None) -> Markup:
     """Misses over false alarms as normal deviates; `chosen` is (misses, false alarms) of the answers given."""
-    left, top, side = 56.0, 14.0, 320.0
+    left, top, side = 56.0, 26.0, 320.0
     ends = det_axis(curve)
     low, high = (float(end) for end in probit(ends))
     across, up = svg.Scale(low, high, left, left + side), svg.Scale(low, high, top + side, top)
@@ -194,7 +194,7 @@ def det_curve(curve: Det, chosen: tuple[float, float] | None) -> Markup:
         words = f"the answers given: {percent(chosen[0])} missed, {percent(chosen[1])} false alarms"
         parts.append(svg.dot(across(alarm), up(miss), 5, "mark void", words))
     parts.append(svg.text(left + side / 2, top + side + 38, "false alarms, %", "tick", "middle"))
-    parts.append(svg.text(left - 34, top - 2, "missed, %", "tick"))
+    parts.append(svg.text(left - 34, top - 13, "missed, %", "tick"))
     label = f"Misses over false alarms at every threshold; {hint}."
     return svg.picture(left + side + 14, top + side + 46, label, *parts)
 

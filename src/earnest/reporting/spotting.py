@@ -12,7 +12,7 @@ from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
 from earnest.reporting.wording import interval_of, number, percent
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560.0, 320.0, 52.0, 262.0, 14.0
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560.0, 320.0, 52.0, 262.0, 26.0
 
 
 def spotting(run: RunFiles) -> Section | None:
@@ -92,7 +92,7 @@ def curve(points: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> Mar
             parts.append(svg.line(x, up(bounds[0]), x, up(bounds[1]), "whisker"))
         parts.append(svg.dot(x, y, 5, "mark run", "at the thresholds that validation chose"))
     parts.append(svg.text((LEFT + WIDTH) / 2, BOTTOM + 38, "false alarms per hour", "tick", "middle"))
-    parts.append(svg.text(LEFT - 8, TOP - 4, "missed, %", "tick", "middle"))
+    parts.append(svg.text(LEFT - 8, TOP - 13, "missed, %", "tick", "middle"))
     label = "Share of words missed over false alarms per hour; the table holds the chosen point."
     return svg.picture(WIDTH, HEIGHT, label, *parts)
 

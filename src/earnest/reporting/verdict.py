@@ -118,7 +118,8 @@ def _does(scores: Mapping[str, Any]) -> str:
         return f"labels {score} of {many(clips, unit)} correctly"
     if primary == "uar":
         return f"recognises {score} of a class's {plural(unit)} on average{over} and {many(clips, unit)}"
-    return f"reaches a {metric_name(primary)} of {score}{over} and {many(clips, unit)}"
+    name = metric_name(primary)
+    return f"reaches {'an' if name[0] in 'aeiou' else 'a'} {name} of {score}{over} and {many(clips, unit)}"
 
 
 def _uncertainty(scores: Mapping[str, Any]) -> str:
