@@ -290,8 +290,8 @@ def zoo(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> 
     earnest zoo --json
 
     All were trained alike and briefly, 12 epochs on ESC-10's official folds, so the scores compare architectures in
-    minutes and not at their best. Latency is for one second of sound on one thread; the arena is what TensorFlow Lite
-    Micro needs. Published scores have other protocols, which stand beside them.
+    minutes and not at their best. Latency is that of a window in parts of its seconds, on one thread; the arena is what
+    TensorFlow Lite Micro needs. Published scores have other protocols, which stand beside them.
     """
     from earnest.reporting.wording import size
     from earnest.scoring.tables import Column, render
@@ -319,7 +319,7 @@ def zoo(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> 
         Column("parameters", "parameters", "count"),
         Column("adds", "multiply-adds / s"),
         Column("size", "float32 / 8 bits"),
-        Column("latency", "ms", "number", digits=2),
+        Column("latency", "ms / s", "number", digits=2),
         Column("arena", "arena"),
         Column("score", "ESC-10, 12 epochs", "percent", "high"),
         Column("published", "published"),
