@@ -6,6 +6,7 @@ import contextlib
 import csv
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,12 +28,15 @@ LONG = 100_000  # rows of the long list
 
 
 def write_folder(root: Path) -> Path:
-    """Tones in `words/LABEL/SPEAKER_TAKE.wav`, a long list of one of them, a made-up run, and a bundle."""
+    """Tones in `words/LABEL/SPEAKER_TAKE.wav`, a copy in `twice`, a long list of one tone, a made-up run, a bundle."""
     rng = np.random.default_rng(3)
     for label in LABELS:
         for speaker in SPEAKERS:
             for take in TAKES:
                 write_tone(root / "words" / label / f"{speaker}_{take}.wav", rng, 0.6)
+    for name in ("a", "b"):
+        write_tone(root / "twice" / f"{name}.wav", rng, 0.6)
+    shutil.copyfile(root / "twice" / "a.wav", root / "twice" / "a again.wav")
     write_tone(root / "upload.wav", rng, 1.2)
     _write_long(root / "long.csv", root / "words" / "beet" / "ann_0.wav")
     write_run(root / "runs" / "digits", speakers=3, takes=2)

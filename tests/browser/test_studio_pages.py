@@ -180,6 +180,22 @@ def test_a_hundred_thousand_clips_scroll(opened: Page) -> None:
     assert max(opened.long_tasks()[before:], default=0) < 200  # ms; two busy processors may stretch a frame
 
 
+def test_copies_are_heard_side_by_side(opened: Page) -> None:
+    choose_table(opened, "twice")
+    click_text(opened, "Audit")
+    click_text(opened, "Compare")
+    opened.wait_for("document.querySelectorAll('.side-by-side .ep[aria-busy=false]').length === 2", 20)
+    names = "[...document.querySelectorAll('.one-side > .path')].map((one) => one.textContent).sort()"
+    assert opened.evaluate(names) == ["a again.wav", "a.wav"]
+    facts = """Object.fromEntries([...document.querySelectorAll('.facts > div')]
+      .map((one) => [...one.children].map((part) => part.textContent)))"""
+    assert opened.evaluate(facts)["Speakers"] == "–"  # the folder does not tell of any
+    middles = """[...document.querySelectorAll('.rows.aligned tbody tr:first-child td > *')]
+      .map((one) => one.getBoundingClientRect()).map(({ top, bottom }) => (top + bottom) / 2)"""
+    seen = opened.evaluate(middles)
+    assert max(seen) - min(seen) < 4
+
+
 def test_clips_are_reached_and_opened_by_keyboard(opened: Page) -> None:
     choose_table(opened, "digits")
     opened.evaluate("document.querySelector('.grid').focus()")

@@ -55,10 +55,10 @@ class AuditView {
     const verdict = leaks.length ? leaks.map(([kind, n]) => t("leak", { n: format.count(n), kind })).join(" ")
       : copies.length ? t("copies found", { n: copies.length, text: format.count(copies.length) }) : t("nothing shared");
     announce(verdict);
-    const facts = [["clips", found.clips], ["speakers", found.speakers], ["sources", found.sources], ["copies", copies.length], ["rejected files", found.rejected?.length ?? 0]];
+    const facts = [["clips", found.clips], ["speakers", found.speakers || null], ["sources", found.sources || null], ["copies", copies.length], ["rejected files", found.rejected?.length ?? 0]];
     fill(this.host, el("h2", { t: "audit" }),
       el("p", { class: leaks.length || copies.length ? "say void" : "say" }, verdict),
-      el("dl", { class: "facts" }, facts.map(([key, value]) => el("div", {}, el("dt", { t: key }), el("dd", {}, format.count(value ?? 0))))),
+      el("dl", { class: "facts" }, facts.map(([key, value]) => el("div", {}, el("dt", { t: key }), el("dd", {}, value === null ? "–" : format.count(value ?? 0))))),
       found.protocol ? el("p", { class: "fine" }, found.protocol) : null,
       ...(found.notes ?? []).map((note) => el("p", { class: "fine" }, note)),
       copies.length ? [el("h3", { t: "copies" }), this.#pairs(copies), this.side] : null,
@@ -67,8 +67,8 @@ class AuditView {
 
   #pairs(copies) {
     const details = new Map((this.found.rows ?? []).filter((row) => row.ids?.length === 2).map((row) => [row.ids.join("\n"), row]));
-    return el("div", { class: "scroll tall", tabindex: "0", role: "region", "t-aria-label": "copies" }, el("table", { class: "rows" },
-      el("thead", {}, el("tr", {}, ["", "clip", "copy", "kind", "shared"].map((key) => el("th", { scope: "col", ...(key ? { t: key } : {}) })))),
+    return el("div", { class: "scroll tall", tabindex: "0", role: "region", "t-aria-label": "copies" }, el("table", { class: "rows aligned" },
+      el("thead", {}, el("tr", {}, ["", "clip", "copy", "kind", "shared"].map((key) => el("th", { scope: "col", ...(key ? { t: key } : {}), ...(key === "shared" ? { class: "n" } : {}) })))),
       el("tbody", {}, copies.slice(0, PAIRS).map(([a, b, kind]) => {
         const shared = details.get([a, b].join("\n"))?.shared_s;
         return el("tr", {}, el("td", {}, el("button", { type: "button", class: "plain quiet", t: "compare", "t-aria-label": ["hear both", { a, b }], on: { click: () => this.#compare(a, b) } })),
