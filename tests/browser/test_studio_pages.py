@@ -164,6 +164,32 @@ def test_a_part_of_a_histogram_narrows_the_table(opened: Page) -> None:
     opened.wait_for("document.querySelector('.total').textContent === '100,000 clips'")
 
 
+def test_several_parts_of_a_histogram_are_taken_by_dragging_and_with_shift(opened: Page) -> None:
+    choose_table(opened, "long")
+    see(opened, ".facet .histogram .column")
+    counts = """[...document.querySelectorAll('.facet .histogram .column')]
+      .map((one) => Number(one.getAttribute('aria-label').split(': ')[1].replace(/[^0-9]/g, '')))"""
+    pressed = """[...document.querySelectorAll('.facet .histogram .column')]
+      .flatMap((one, at) => one.getAttribute('aria-pressed') === 'true' ? [at] : [])"""
+    clips = opened.evaluate(counts)
+    assert sum(clips) == LONG
+    width = 1 / len(clips)
+    total = "document.querySelector('.total').textContent === '{:,} clips found'"
+    opened.drag(".facet .histogram svg", (3.5 * width, 0.5), (1.5 * width, 0.5))  # from right to left
+    opened.wait_for(total.format(sum(clips[1:4])))
+    assert opened.evaluate(pressed) == [1, 2, 3]
+    assert opened.evaluate("document.querySelectorAll('.chip').length") == 1
+    opened.evaluate("document.querySelectorAll('.facet .histogram .column')[2].focus()")
+    opened.key("ArrowRight", "Shift")
+    opened.key("ArrowRight", "Shift")
+    opened.wait_for(total.format(sum(clips[2:5])))
+    assert opened.evaluate(pressed) == [2, 3, 4]
+    opened.drag(
+        ".facet .histogram svg", ((len(clips) - 1.5) * width, 0.5), (1 - width / 2, 0.5)
+    )  # the highest values too
+    opened.wait_for(total.format(sum(clips[-2:])))
+
+
 def test_a_hundred_thousand_clips_scroll(opened: Page) -> None:
     choose_table(opened, "long")
     assert opened.evaluate("document.querySelector('.total').textContent") == f"{LONG:,} clips"

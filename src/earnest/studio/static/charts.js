@@ -33,14 +33,43 @@ function bar(bin, highest, pick, chosen) {
 
 /**
  * How a number is spread: columns over its range, with the range written below. Each is a button that narrows the table to its part of
- * the range: one stop of the Tab key, within which the arrow keys go from column to column.
+ * the range: one stop of the Tab key, within which the arrow keys go from column to column. Dragging, or Shift and an arrow, takes all
+ * columns from the first to the last.
  */
 export function histogram(bins, name, { pick, chosen }) {
   const highest = Math.max(...bins.map((bin) => bin.clips), 1);
   const wide = 100 / Math.max(bins.length, 1);
+  let [dragged, held] = [null, null]; // where a drag began; where Shift was first held
+  const span = (from, to) => ({ from: bins[Math.min(from, to)].from, to: bins[Math.max(from, to)].to });
+  const sweep = (to) => columns.forEach((column, at) => column.classList.toggle("swept", dragged !== null && (at - dragged) * (at - to) <= 0));
+  const heard = (at) => ({
+    click: () => pick(bins[at]),
+    pointerdown: (event) => {
+      if (event.currentTarget.hasPointerCapture(event.pointerId)) event.currentTarget.releasePointerCapture(event.pointerId); // of touch
+      dragged = event.button === 0 ? at : null;
+    },
+    pointerenter: ({ buttons }) => {
+      if (!(buttons & 1)) dragged = null; // let go elsewhere
+      sweep(at);
+    },
+    pointerup: () => {
+      if (dragged !== null && dragged !== at) pick(span(dragged, at));
+      dragged = null;
+      sweep(at);
+    },
+    keydown: (event) => {
+      const next = columns[at + ({ ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? 0)];
+      if (event.key === "Enter" || event.key === " ") pick(bins[at]);
+      else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+        held = event.shiftKey ? (held ?? at) : null;
+        next?.focus();
+        if (next && event.shiftKey) pick(span(held, columns.indexOf(next)));
+      } else return;
+      event.preventDefault();
+    },
+  });
   const columns = bins.map((bin, at) => svg("g", { class: "column", role: "button", tabindex: at ? -1 : 0, "aria-pressed": String(chosen(bin)),
-    "data-value": rangeOf(bin, bins), "aria-label": `${rangeText(bin)}: ${clips(bin.clips)}`,
-    on: { click: () => pick(bin), keydown: (event) => walk(event, pick, bin) } },
+    "data-value": rangeOf(bin, bins), "aria-label": `${rangeText(bin)}: ${clips(bin.clips)}`, on: heard(at) },
   svg("title", {}, `${rangeText(bin)}: ${clips(bin.clips)}`),
   svg("rect", { class: "reach", x: at * wide, width: wide, height: 40 }),
   svg("rect", { class: "fill", x: at * wide + 0.4, width: Math.max(wide - 0.8, 0.5), y: 40 - (40 * bin.clips) / highest,
@@ -50,18 +79,17 @@ export function histogram(bins, name, { pick, chosen }) {
     el("figcaption", {}, el("span", {}, cell(bins[0]?.from)), el("span", {}, cell(bins.at(-1)?.to))));
 }
 
-function walk(event, pick, bin) {
-  const next = { ArrowLeft: "previousElementSibling", ArrowRight: "nextElementSibling" }[event.key];
-  if (event.key === "Enter" || event.key === " ") pick(bin);
-  else if (next) event.currentTarget[next]?.focus();
-  else return;
-  event.preventDefault();
-}
-
-/** What a filter for a column of a histogram is called: `FROM..TO` without the end, and of the last column `FROM..`. */
-export const rangeOf = (bin, bins) => `${bin.from}..${bin === bins.at(-1) ? "" : bin.to}`;
+/** What a filter for a part of a histogram is called: `FROM..TO` without the end, and up to the last column `FROM..`. */
+export const rangeOf = ({ from, to }, bins) => `${from}..${to === bins.at(-1).to ? "" : to}`;
 
 export const rangeText = (bin) => `${cell(bin.from)}–${cell(bin.to)}`;
+
+/** Whether one such filter lets through all that another does. */
+export function covers(outer, inner) {
+  const ends = (range) => range.split("..").map((end, at) => (end === "" ? (at ? Infinity : -Infinity) : Number(end)));
+  const [[from, to], [first, last]] = [ends(String(outer)), ends(inner)];
+  return from <= first && last <= to;
+}
 
 /** A score on a line from 0 to 1, with its interval behind it. */
 export function whisker(score, pair) {

@@ -2,7 +2,7 @@
 
 import { ask, part, query } from "./api.js";
 import { openAudit } from "./audit.js";
-import { bars, histogram, rangeOf, rangeText } from "./charts.js";
+import { bars, covers, histogram, rangeOf, rangeText } from "./charts.js";
 import { openClip } from "./clip.js";
 import { announce, el, field, fill, later, problem } from "./dom.js";
 import * as format from "./format.js";
@@ -202,17 +202,21 @@ class Recordings {
 
   #facet(name, { kind, bins }) {
     const inside = kind === "number"
-      ? histogram(bins, name, { pick: (bin) => this.#filter(name, rangeOf(bin, bins), rangeText(bin)), chosen: (bin) => this.#isChosen(name, rangeOf(bin, bins)) })
+      ? histogram(bins, name, { pick: (bin) => this.#filter(name, rangeOf(bin, bins), rangeText(bin)), chosen: (bin) => this.#isWithin(name, rangeOf(bin, bins)) })
       : bars(bins, { pick: (bin) => this.#filter(name, bin.value), chosen: (bin) => this.#isChosen(name, bin.value) });
     return el("section", { class: "facet", "data-column": name }, el("h3", {}, name), inside);
   }
 
   #isChosen = (column, value) => this.order.filters.some((one) => one.column === column && String(one.value) === String(value));
 
+  #isWithin = (column, range) => this.order.filters.some((one) => one.column === column && covers(one.value, range));
+
   #facetStates() {
     for (const facet of this.facets.querySelectorAll(".facet"))
       for (const button of facet.querySelectorAll("[aria-pressed]"))
-        button.setAttribute("aria-pressed", String(this.#isChosen(facet.dataset.column, button.dataset.value ?? button.querySelector(".name").textContent)));
+        button.setAttribute("aria-pressed", String(button.dataset.value === undefined
+          ? this.#isChosen(facet.dataset.column, button.querySelector(".name").textContent)
+          : this.#isWithin(facet.dataset.column, button.dataset.value)));
   }
 
   #open(id) {
