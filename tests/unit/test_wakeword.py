@@ -33,6 +33,12 @@ def test_near_phrases_differ_from_the_phrase_and_from_each_other() -> None:
     assert all(any(near.is_vowel(phoneme) for word in words for phoneme in word) for words in found[:5])
 
 
+def test_every_word_of_a_near_phrase_has_a_vowel() -> None:
+    company = [["k", "'ong55"], ["s", "i", "55"]]
+    for words in near.near(company, INVENTORY, 60, np.random.default_rng(2)):
+        assert all(any(map(near.is_vowel, word)) for word in words)
+
+
 def test_parts_of_a_phrase_are_near_to_it() -> None:
     parts = [near.written(part) for part in near.parts(HEY)]
     assert parts == ["[[h'eI]]", "[['3:nI2st]]", "[['3:nI2st]]", "[[h'eI]]", "[['3:nI2st h'eI]]"]

@@ -85,7 +85,8 @@ def _in_process(arguments: Sequence[str], utterances: Iterable[Utterance]) -> st
         check=False,
     )
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        died = f"it died of signal {-done.returncode}" if done.returncode < 0 else "no message"
+        last = (done.stderr.strip().splitlines() or [died])[-1]
         raise DataError(
             f"espeak-ng could not speak: {last}", "If it persists: pip install --force-reinstall espeakng-loader"
         )

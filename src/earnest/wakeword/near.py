@@ -52,7 +52,7 @@ def near(phrase: Words, inventory: Words, count: int, rng: np.random.Generator) 
         changed = [list(word) for word in phrase]
         for _ in range(int(rng.integers(1, 4))):
             _change(changed, vowels, others, rng)
-        changed = [word for word in changed if word]
+        changed = [word for word in changed if any(map(is_vowel, word))]  # espeak-ng dies of some without a vowel
         if changed and sound(changed) != sound(phrase):
             found.setdefault(sound(changed), changed)
     found.pop(sound(phrase), None)
