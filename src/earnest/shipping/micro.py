@@ -18,6 +18,13 @@ from earnest.runtime.engines.tflm import Micro
 from earnest.shipping.csource import defines, header
 
 PLENTY = 64 << 20  # bytes; no model for a microcontroller needs as much
+TRIAL = """
+import sys
+from tflite_micro import runtime
+
+with open(sys.argv[1], "rb") as file:
+    runtime.Interpreter.from_bytes(file.read(), arena_size=int(sys.argv[2]))
+"""
 TRIALS = """
 import os, sys
 import numpy
@@ -138,9 +145,10 @@ def needs(path: Path, features: Sequence[np.ndarray]) -> Needs:
 
     Raises
     ------
-    BundleError : an operator is lacking (it is named), or no arena is large enough.
+    BundleError : an operator is lacking (it is named), the interpreter dies of the model, or no arena is large enough.
     MissingExtra : tflite-micro is not installed.
     """
+    survive(path)
     model = path.read_bytes()
     network = Micro(model, PLENTY, path.name, len(features))
     network(features)
@@ -148,6 +156,23 @@ def needs(path: Path, features: Sequence[np.ndarray]) -> Needs:
     total, head, tail = (int(re.findall(rf"allocation {part} (\d+)", told)[0]) for part in ("total", "head", "tail"))
     arena = smallest_arena(path, len(features), total)
     return Needs(arena, head, tail, MEASURED, operators(model), network.inputs, network.output)
+
+
+def survive(path: Path) -> None:
+    """Prepare a model in a process of its own: some models end the interpreter's process instead of raising an error.
+
+    Raises
+    ------
+    BundleError : it died of this one.
+    """
+    command = [sys.executable, "-c", TRIAL, str(path), str(PLENTY)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise BundleError(
+            f"TensorFlow Lite Micro dies of {path.name}, of signal {-done.returncode}: {last}",
+            "Choose another model, or another kind of file.",
+        )
 
 
 def smallest_arena(path: Path, inputs: int, counted: int) -> int:
