@@ -114,7 +114,7 @@ def untrained(recipe: Recipe) -> Source:
 
 
 def settle(source: Source, windows: list[np.ndarray]) -> None:
-    """Give batch norms the statistics of some windows; else values fade from layer to layer, and 8 bits hold nothing."""
+    """Give batch norms the statistics of some windows; else values fade layer by layer, and 8 bits hold nothing."""
     network = source.network
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

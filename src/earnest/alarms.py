@@ -26,7 +26,7 @@ from earnest.runtime.spotting import Gate, Smoother, Spotting, gate_of, smoothed
 from earnest.scoring.alarms import THRESHOLDS
 from earnest.splits import Fold
 from earnest.table import Table
-from earnest.tasks import ONLY, SAID, STREAM, Listening, Task
+from earnest.tasks import ONLY, PIECE, SAID, STREAM, Listening, Task
 from earnest.training.batches import Examples
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms
@@ -57,9 +57,8 @@ def divided(table: Table, fold: Fold, task: Task) -> Rows:
         if not (task.listening and task.listening.trained)
         else table.column(STREAM).is_in([ONLY, SAID]).fill_null(False).to_numpy()
     )
-    clips, streams = (
-        [part[streamed[part] == wanted] for part in (fold.validation, fold.test)] for wanted in (False, True)
-    )
+    heard = streamed & (table.column(STREAM) != PIECE).fill_null(True).to_numpy()
+    clips, streams = ([part[kind[part]] for part in (fold.validation, fold.test)] for kind in (~streamed, heard))
     return Rows(
         fold.train[~unlearnt[fold.train]], clips[0], clips[1], (tuple(streams[0].tolist()), tuple(streams[1].tolist()))
     )

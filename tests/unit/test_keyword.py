@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from earnest import corpora, recipe, tasks
+from earnest import alarms, corpora, recipe, tasks
 from earnest.corpora._info import write_tone
 from earnest.corpora._recordings import open_recordings, says
 from earnest.errors import DataError, RecipeError
 from earnest.recipe import Recipe
+from earnest.splits import Fold
 from earnest.table import Table
 from earnest.tasks import ONLY, STREAM, keyword
 
@@ -59,6 +60,7 @@ def test_classes(data: Path) -> None:
         ("silence", None): 5,
         ("silence", "background"): 4,
         ("unknown", "speech"): 3,
+        ("unknown", "piece"): 6,
     }
     silent = table.frame.filter((table.frame["label"] == "silence") & table.frame["stream"].is_null())
     assert set((silent["end_s"] - silent["start_s"]).to_list()) == {0.5}
@@ -91,6 +93,30 @@ def test_what_is_only_heard_is_marked_and_not_learnt(data: Path) -> None:
     assert counts(table)["unknown", "only"] == 3
     learnt = {entry["corpus"]: entry["learnt"] for entry in table.info["beside"]}
     assert learnt == {"_background_noise_": True, "noises": True, "tales": False}
+
+
+def test_pieces_of_negatives_are_only_trained_on(data: Path) -> None:
+    table, wanted = made(data, others=0.6)
+    pieces = table.frame.filter(table.frame["stream"] == "piece")
+    assert len(pieces) == 3, "as many as other words"
+    assert set((pieces["end_s"] - pieces["start_s"]).to_list()) == {1.0}, "two windows"
+    assert "piece" not in made(data, learn_negatives=False)[0].column("stream").to_list()
+    every = np.arange(len(table))
+    rows = alarms.divided(table, Fold("all", every, every, every), tasks.find(wanted.task))
+    place = table.frame["id"].is_in(pieces["id"].to_list()).arg_true().to_list()
+    assert set(place) <= set(rows.train.tolist())
+    assert not set(place) & {*rows.validation.tolist(), *rows.test.tolist(), *rows.streams[0], *rows.streams[1]}
+
+
+def test_words_apart_are_classes_and_make_no_events(data: Path) -> None:
+    table, wanted = made(data, words=["yes"], apart=["up"])
+    assert counts(table)["up", None] == 5
+    assert counts(table)["unknown", None] == 10
+    listening = tasks.find(wanted.task).listening
+    assert listening is not None
+    assert listening.words == ("yes",)
+    with pytest.raises(DataError, match="'upp'"):
+        made(data, apart=["upp"])
 
 
 def test_other_words_are_limited_and_the_same_every_time(data: Path) -> None:

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from earnest import audio, wakeword
 from earnest.corpora._recordings import says
 from earnest.errors import DataError
 from earnest.recipe import Recipe
+from earnest.table import Table
 from earnest.wakeword import near, spoken_by
 from earnest.wakeword.corpus import Wanted, build
 from earnest.wakeword.plan import Amounts, plan
@@ -92,7 +94,22 @@ def test_people_learn_or_test(people: Path, tmp_path: Path, learn_from: int, lea
     tested = {row["kind"] for row in rows if row["split"] == "test" and row["label"] == "marvin"}
     assert tested == ({"real"} if learn_from < 8 else {"word"})
     assert 0.8 < window_s < 1.6
-    assert all(row["label"] == "unknown" for row in rows if row["kind"] == "speech")
+    # What three learners say is told apart, and the synthetic voices say it too.
+    other = {row["label"] for row in rows if row["kind"] in ("speech", "other")}
+    assert other == ({"happy"} if learn_from >= 3 else {"unknown"})
+    assert sum(row["kind"] == "other" for row in rows) == (FEW.other if learn_from >= 3 else 0)
+
+
+@needs_espeak
+def test_other_words_of_people_are_classes_of_their_own(people: Path, tmp_path: Path) -> None:
+    wanted = Wanted("你好", "zh", other_words=(str(people),), amounts=FEW)
+    table, _ = build(wanted, tmp_path)
+    real = table.frame.filter(table.frame["kind"] == "speech")
+    assert set(real["label"]) == {"marvin", "happy"}
+    assert len(real) == 24, "all recordings, also those that test"
+    assert real.group_by("speaker").agg(pl.col("split").n_unique())["split"].to_list() == [1] * 8
+    spoken = table.frame.filter(table.frame["kind"] == "other")
+    assert spoken.group_by("label").len().sort("label").rows() == [("happy", FEW.other), ("marvin", FEW.other)]
 
 
 @needs_espeak
@@ -160,10 +177,14 @@ def test_a_command_is_a_further_voice(tmp_path: Path) -> None:
     table, _ = build(Wanted("marvin", commands=(command,), amounts=FEW), tmp_path / "corpus")
     spoken = table.frame.filter(table.frame["speaker"] == "synthetic/command 0")
     assert sorted(set(spoken["label"])) == ["marvin", "unknown"]
+    assert "other" not in set(spoken["kind"])
     assert (spoken["label"] == "marvin").sum() == FEW.takes
     for wrong, match in (("no-such-program {text}", "no program"), (f"{sys.executable} -c 1", "wrote no file")):
         with pytest.raises(DataError, match=match):
             build(Wanted("marvin", commands=(wrong,), amounts=FEW), tmp_path / "again")
+
+
+TABLE = Table.from_frame(pl.DataFrame({"id": ["a"], "audio": ["a.wav"], "label": ["marvin"]}), "one")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +201,7 @@ def test_for_esphome_a_network_that_devices_carry(
         assert (cell.model.name, cell.frontend.name) == (network, "micro_frontend")
         raise Asked
 
-    monkeypatch.setattr(wakeword, "build", lambda *_: ([], window_s))
+    monkeypatch.setattr(wakeword, "build", lambda *_: (TABLE, window_s))
     monkeypatch.setattr(wakeword.journey, "run", asked)
     with pytest.raises(Asked):
         wakeword.make(Wanted("marvin"), tmp_path, overrides=overrides, targets=["microwakeword"])

@@ -30,6 +30,9 @@ def wakeword(
         str | None, typer.Option(metavar="CORPUS", help="Real recordings of the word, or with it: a corpus or folder.")
     ] = None,
     learn_from: Annotated[int, typer.Option(min=0, help="How many of these are trained on; the others test.")] = 0,
+    other_words: Annotated[
+        str, typer.Option(metavar="A,B,…", help="Corpora of other single words by people: how people sound.")
+    ] = "",
     near: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A phrase to leave alone.")] = None,
     voice_command: Annotated[
         list[str] | None,
@@ -63,12 +66,11 @@ def wakeword(
         recordings=recordings,
         learn_from=learn_from,
         near_words=tuple(near or ()),
+        other_words=tuple(_listed(other_words)),
         commands=tuple(voice_command or ()),
     )
     lists = {"task.negatives": negatives, "task.streams": streams, "task.background": background}
-    given = [
-        f"{key}={json.dumps([name.strip() for name in names.split(',')])}" for key, names in lists.items() if names
-    ]
+    given = [f"{key}={json.dumps(_listed(names))}" for key, names in lists.items() if names]
     place = out or Path("runs") / f"wakeword-{'-'.join(phrase.split())}"
     with watching(quiet=quiet) as progress:
         run, exported = make(

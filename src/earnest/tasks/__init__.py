@@ -35,6 +35,7 @@ Level = Literal["clip", "recording", "subject"]
 STREAM = "stream"  # column of recordings that are for streams and are no clips: "background", "speech", or one of these
 ONLY = "only"  # never trained on
 SAID = "said"  # holds the word that is its label, somewhere in it; only tested
+PIECE = "piece"  # a piece of a recording without the words; only trained on
 LEVELS: tuple[Level, ...] = ("clip", "recording", "subject")
 
 

@@ -3,9 +3,11 @@
 The classes are made from a corpus of words and from recordings beside it:
 
     the words asked for               their own names
+    words apart                       their own names too, so that what tells words apart is learnt; never reported
     every other word of the corpus    unknown, at most `others` times as many as a word has clips
     background                        silence: pieces of one window, as many as a word has clips
-    negatives                         unknown, whole recordings of speech in which none of the words is said
+    negatives                         unknown: recordings of speech in which none of the words is said, and for the
+                                      training pieces of them, at most `others` times as many as a word has clips
     streams                           no class: more such recordings, never trained on
     clips marked `SAID`               no class: recordings with a word somewhere in them, in which it must be heard
 
@@ -32,7 +34,7 @@ from earnest.corpora._recordings import open_recordings, says
 from earnest.errors import AudioError, DataError, RecipeError, did_you_mean
 from earnest.recipe import Recipe
 from earnest.table import Table
-from earnest.tasks import ONLY, STREAM, Listening, Task, classification
+from earnest.tasks import ONLY, PIECE, STREAM, Listening, Task, classification
 
 UNKNOWN, SILENCE = "unknown", "silence"
 KEPT = (UNKNOWN, SILENCE, "background")  # labels that a corpus may have of its own, which stay as they are
@@ -50,7 +52,9 @@ class Config:
     Parameters
     ----------
     words : the keywords.
-    others : clips of other words, in times of the clips that a keyword has on average.
+    apart : other words that are classes of their own. Where only synthetic voices say the keyword, one class of all
+        that people say would teach that people never say it; classes of their own teach how they speak.
+    others : clips of other words, and pieces of negatives, each in times of the clips that a keyword has on average.
     background : corpora or folders of sounds without speech.
     negatives : corpora or folders of speech (or anything else) without the words. Where it is written down what is
         said, recordings with one of the words are left out.
@@ -66,6 +70,7 @@ class Config:
     """
 
     words: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     others: Annotated[float, Field(ge=0)] = 2.0
     background: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
@@ -117,13 +122,21 @@ def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Pat
     places = _own_background(table) + list(config.background)
     if places:
         sounds = pl.concat([open_recordings(place, data) for place in places])
-        pieces = _pieces(sounds, wanted, recipe.clips.window_s)
+        pieces = _pieces(sounds, wanted, recipe.clips.window_s, recipe.clips.window_s)
+        if pieces.is_empty():
+            raise DataError(
+                f"no recording of the background is as long as a window of {recipe.clips.window_s:g} s.",
+                "Take longer ones.",
+            )
         extra += [pieces, sounds.with_columns(pl.lit("background").alias(STREAM))]
-    for kind, listed in (("speech", config.negatives), (ONLY, config.streams)):
-        for place in listed:
-            speech = open_recordings(place, data)
-            said = pl.Series([says(text, config.words) for text in speech["text"]], dtype=pl.Boolean)
-            extra.append(speech.filter(~said).with_columns(pl.lit(kind).alias(STREAM)))
+    negatives = [_without(place, config.words, data) for place in config.negatives]
+    extra += [speech.with_columns(pl.lit("speech").alias(STREAM)) for speech in negatives]
+    extra += [_without(place, config.words, data).with_columns(pl.lit(ONLY).alias(STREAM)) for place in config.streams]
+    if negatives and config.learn_negatives:
+        # Two windows long, so that each epoch takes another window from it.
+        length_s, step_s = 2 * recipe.clips.window_s, recipe.clips.window_s
+        pieces = _pieces(pl.concat(negatives), round(config.others * wanted), length_s, step_s)
+        extra.append(pieces.with_columns(pl.lit(PIECE).alias(STREAM)))
     if not extra:
         return Table(clips, table.name, table.bad_rows, table.info)
     added = pl.concat(extra, how="diagonal").unique("id", keep="first", maintain_order=True)
@@ -146,20 +159,27 @@ def notes(table: Table) -> list[str]:
     return [f"Silence, and the streams of false alarms, come from {names}; they are no clips of the score."]
 
 
+def _without(place: str, words: Sequence[str], data: Path | None) -> pl.DataFrame:
+    """The recordings of a corpus or folder in which, as far as is known, none of the words is said."""
+    speech = open_recordings(place, data)
+    said = pl.Series([says(text, words) for text in speech["text"]], dtype=pl.Boolean)
+    return speech.filter(~said)
+
+
 def _classes(config: Config, frame: pl.DataFrame, column: str, name: str) -> tuple[pl.DataFrame, int]:
     """The corpus's clips with one class each, and how many a word has on average."""
     labels = frame[column].cast(pl.String)
-    counts = [int((labels == word).sum()) for word in config.words]
-    for word, count in zip(config.words, counts, strict=True):
-        if not count:
+    for word in (*config.words, *config.apart):
+        if word not in labels:
             raise DataError(f"no clip of {name} is the word {word!r}.", did_you_mean(word, labels.unique().to_list()))
-    mean = max(1, round(sum(counts) / len(counts)))
-    kept = labels.is_in([*config.words, *KEPT])
+    mean = max(1, round(int(labels.is_in(config.words).sum()) / len(config.words)))
+    classes = [*config.words, *config.apart, *KEPT]
+    kept = labels.is_in(classes)
     others = frame.filter(~kept)
     drawn = _drawn(others["id"].to_list(), round(config.others * mean))
     chosen = frame.filter(kept | frame["id"].is_in(drawn))
     words = pl.col(column).cast(pl.String)
-    known = words.is_in([*config.words, *KEPT])
+    known = words.is_in(classes)
     return chosen.with_columns(pl.when(known).then(words).otherwise(pl.lit(UNKNOWN)).alias(column)), mean
 
 
@@ -174,8 +194,8 @@ def _own_background(table: Table) -> list[str]:
     return [place for root in sorted(roots) if Path(place := f"{root}/{OWN_BACKGROUND}").is_dir()]
 
 
-def _pieces(sounds: pl.DataFrame, wanted: int, window_s: float) -> pl.DataFrame:
-    """Pieces of one window: the first of every recording, then the second of every one, until there are enough."""
+def _pieces(sounds: pl.DataFrame, wanted: int, length_s: float, step_s: float) -> pl.DataFrame:
+    """Pieces of one length: the first of every recording, then the second of every one, until there are enough."""
     order = {name: place for place, name in enumerate(_drawn(sounds["id"].to_list(), len(sounds)))}
     pieces = []
     for row in sounds.iter_rows(named=True):
@@ -184,15 +204,11 @@ def _pieces(sounds: pl.DataFrame, wanted: int, window_s: float) -> pl.DataFrame:
         except AudioError:
             continue  # decoding will name it
         begin, end = row["start_s"] or 0.0, row["end_s"] or seconds
-        for number in range(min(wanted, int((end - begin) / window_s))):
-            at = begin + number * window_s
-            piece = {**row, "id": f"{row['id']}#{number + 1:04d}", "start_s": at, "end_s": at + window_s}
+        for number in range(min(wanted, int((end - begin - length_s) / step_s + 1))):
+            at = begin + number * step_s
+            piece = {**row, "id": f"{row['id']}#{number + 1:04d}", "start_s": at, "end_s": at + length_s}
             pieces.append((number, order[row["id"]], piece))
     pieces.sort(key=lambda piece: piece[:2])
-    if not pieces:
-        raise DataError(
-            f"no recording of the background is as long as a window of {window_s:g} s.", "Take longer ones."
-        )
     return pl.DataFrame([piece for *_, piece in pieces[:wanted]], schema=sounds.schema)
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from earnest import deployment, journey, recipe, shipped
 from earnest.pool import Progress, Silent
+from earnest.table import Table
+from earnest.tasks.keyword import SILENCE, UNKNOWN
 from earnest.wakeword.corpus import SAMPLE_RATE, Wanted, build
 from earnest.wakeword.plan import Amounts
 
@@ -43,7 +45,8 @@ RECIPE: dict[str, Any] = {
 TASK: dict[str, Any] = {"name": "keyword", "others": 6.0, "smoothing_s": 0.3, "refractory_s": 1.5}
 HOP_S = 0.1
 MICRO = "microwakeword"
-FOR_MICRO = ("frontend=micro_frontend", "task.silence=false")  # what that kind of file asks of a recipe
+# What that kind of file asks of a recipe: its front end, and two classes.
+FOR_MICRO = ("frontend=micro_frontend", "task.silence=false", "task.apart=[]")
 SMALL, SMALL_S = "model=mixednet", 0.85  # a network that such devices carry, and the shortest window it takes
 
 
@@ -84,7 +87,7 @@ def make(
         overrides = [*FOR_MICRO, *([SMALL] if window_s >= SMALL_S else []), *overrides]
     settings = RECIPE | {
         "corpus": str((out / "corpus" / "table.jsonl").absolute()),
-        "task": TASK | {"words": [wanted.phrase], "languages": [wanted.language]},
+        "task": TASK | {"words": [wanted.phrase], "apart": _apart(table, wanted), "languages": [wanted.language]},
         "clips": {"window_s": window_s, "hop_s": HOP_S},
     }
     cell = recipe.parse(recipe.apply(settings, overrides), "wakeword")
@@ -92,6 +95,11 @@ def make(
     exported = deployment.export(run, ("onnx", *targets), data=data, progress=progress)
     shipped.score(exported.bundle, run, data=data, progress=progress)
     return run, exported
+
+
+def _apart(table: Table, wanted: Wanted) -> list[str]:
+    """The other words that are classes of their own."""
+    return sorted(set(table.column("label").to_list()) - {wanted.phrase, UNKNOWN, SILENCE})
 
 
 def spoken_by(out: Path) -> dict[str, int]:

@@ -2,8 +2,12 @@
 
     phrase ─ plan ─ espeak-ng, commands ─► the word (synthetic), near phrases, invented phrases
     real recordings of the word, by speaker ─► the word; some learn, the others test
+    real recordings of other single words   ─► classes of their own, which the synthetic voices say too
     real recordings with the word in them   ─► tested in a stream: it must be heard somewhere in each
     made noises                             ─► silence
+
+Were all that people say one class, and the word said by synthetic voices alone, then a model would learn that people
+never say it. Words that several people say are therefore told apart, and voices of both kinds say them.
 
 Real speech without the word, and real noises, are added by the task `keyword`. A speaker stands in one part alone:
 training, validation or test. Where there are real recordings of the word to test on, no synthetic one is among the test
@@ -16,6 +20,7 @@ import hashlib
 import shlex
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +44,8 @@ SLACK_S = 0.4  # of the window beyond the longest way to say the word
 SILENT = 1e-2  # of the peak: below, a synthetic clip has not begun or has ended
 PARTS = {"train": 0.6, "validation": 0.1, "test": 0.3}
 MADE_NOISES = 60
+SPEAKERS = 3  # of the training part, who say a word that is a class of its own
+MOST = 150  # recordings of such a word in each part
 HEARD_AGAIN = 0.3  # real examples of the word are repeated until they are so many times the synthetic ones
 
 Row = dict[str, Any]
@@ -56,6 +63,7 @@ class Wanted:
     learn_from : how many of the word alone join the training, each of another speaker as far as there are; the others
         test.
     near_words : phrases to leave alone, beside those that are made.
+    other_words : corpora or folders in which people say other single words, known from a label or a text.
     commands : shell commands that speak `{text}` into `{file}` (WAV); each is a speaker.
     amounts : how much espeak-ng says.
     """
@@ -65,6 +73,7 @@ class Wanted:
     recordings: str | None = None
     learn_from: int = 0
     near_words: tuple[str, ...] = ()
+    other_words: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     amounts: Amounts = field(default_factory=Amounts)
 
@@ -87,12 +96,14 @@ def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table
     DataError : nothing of the phrase can be spoken, a command fails, or recordings are missing.
     MissingExtra : espeak-ng is not installed.
     """
-    said = plan(wanted.phrase, wanted.language, wanted.near_words, wanted.amounts)
+    real = list(_recordings(wanted, data))
+    real = _told_apart([*real, *_others(wanted, data)])
+    apart = sorted({row["label"] for row in real} - {wanted.phrase, UNKNOWN})
+    said = plan(wanted.phrase, wanted.language, wanted.near_words, wanted.amounts, apart)
     speak([spoken.utterance for spoken in said], folder)
     rows = [_spoken_row(spoken, wanted.phrase) for spoken in said]
-    rows += list(_commanded(wanted, folder))
+    rows += list(_commanded(wanted, apart, folder))
     window_s = _window(folder, [row["audio"] for row in rows if row["kind"] == "word" and row["split"] == "train"])
-    real = list(_recordings(wanted, data))
     if any(row["kind"] == "real" and row["split"] == "test" for row in real):
         rows = [row for row in rows if not (row["kind"] == "word" and row["split"] == "test")]
     learnt = [row for row in real if row["kind"] == "real" and row["split"] == "train"]
@@ -106,25 +117,30 @@ def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table
 
 
 def _spoken_row(spoken: Spoken, phrase: str) -> Row:
-    label = phrase if spoken.kind == "word" else UNKNOWN
     file = spoken.utterance.file
     return {
         "id": f"synthetic/{file}",
         "audio": file,
         "speaker": f"synthetic/{spoken.speaker}",
-        "label": label,
+        "label": _label(spoken.kind, spoken.utterance.text, phrase),
         "split": spoken.part,
         "kind": spoken.kind,
         "text": spoken.utterance.text,
     }
 
 
-def _commanded(wanted: Wanted, folder: Path) -> Iterator[Row]:
-    """The word, near words and everyday words by each of the user's commands, so that no voice says the word alone."""
+def _label(kind: str, text: str, phrase: str) -> str:
+    """The class of something spoken."""
+    return {"word": phrase, "other": text}.get(kind, UNKNOWN)
+
+
+def _commanded(wanted: Wanted, apart: Sequence[str], folder: Path) -> Iterator[Row]:
+    """The word, near, everyday and other words by each of the user's commands, so that no voice says the word alone."""
     words = wanted.phrase.split()
     near_words = [*wanted.near_words, *(words if len(words) > 1 else ())]
     texts = [("word", wanted.phrase)] * wanted.amounts.takes + [("near", text) for text in near_words]
     texts += [("babble", text) for text in everyday(ACCENTS.get(wanted.language, (wanted.language,))[0]).split()]
+    texts += [("other", text) for text in apart]
     for number, command in enumerate(wanted.commands):
         for take, (kind, text) in enumerate(texts):
             file = f"commands/{number}_{kind}_{take:03d}.wav"
@@ -133,7 +149,7 @@ def _commanded(wanted: Wanted, folder: Path) -> Iterator[Row]:
                 "id": f"synthetic/{file}",
                 "audio": file,
                 "speaker": f"synthetic/command {number}",
-                "label": wanted.phrase if kind == "word" else UNKNOWN,
+                "label": _label(kind, text, wanted.phrase),
                 "split": "train",
                 "kind": kind,
                 "text": text,
@@ -202,6 +218,45 @@ def _recordings(wanted: Wanted, data: Path | None) -> Iterator[Row]:
             "split": part,
             STREAM: SAID if row["kind"] == "sentence" else None,
         }
+
+
+def _others(wanted: Wanted, data: Path | None) -> Iterator[Row]:
+    """Real recordings of other single words, each speaker in one part."""
+    for place in wanted.other_words:
+        if place == wanted.recordings:
+            continue
+        frame = open_recordings(place, data)
+        frame = frame.with_columns(pl.coalesce("speaker", "source").alias("speaker")).sort("id")
+        for row in frame.iter_rows(named=True):
+            if row["text"] is None or says(row["text"], [wanted.phrase]):
+                continue
+            yield {
+                **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker", "corpus", "text")},
+                "id": f"real/{row['id']}",
+                "kind": "speech",
+                "label": UNKNOWN,
+                "split": part_of(row["speaker"]),
+                STREAM: None,
+            }
+
+
+def _told_apart(rows: list[Row]) -> list[Row]:
+    """Real recordings, in which words that several people say have a class of their own; of each, so many."""
+    speakers: dict[str, set[str]] = {}
+    for row in rows:
+        if row["kind"] == "speech" and row["split"] == "train" and row["text"] and len(plain(row["text"]).split()) == 1:
+            speakers.setdefault(plain(row["text"]), set()).add(row["speaker"])
+    apart = {word for word, people in speakers.items() if len(people) >= SPEAKERS} - {UNKNOWN, SILENCE}
+    counts: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for row in sorted(rows, key=lambda row: share_of(row["id"])):
+        word = plain(row["text"] or "")
+        if row["kind"] != "speech" or word not in apart:
+            kept.append(row)
+        elif counts[word, row["split"]] < MOST:
+            counts[word, row["split"]] += 1
+            kept.append(row | {"label": word})
+    return sorted(kept, key=lambda row: row["id"])
 
 
 def _kind(text: str | None, phrase: str) -> str:

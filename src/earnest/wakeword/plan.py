@@ -43,12 +43,14 @@ class Amounts:
     takes : of the wake word, by each timbre.
     near, near_takes : how many near phrases, and how many timbres say each.
     babble : how many invented phrases, each said once.
+    other : of each word that people say beside it, by timbres drawn for each take.
     """
 
     takes: int = 14
     near: int = 80
     near_takes: int = 12
     babble: int = 800
+    other: int = 40
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Spoken:
     Attributes
     ----------
     utterance : what espeak-ng is asked for.
-    kind : `word`, `near` or `babble`.
+    kind : `word`, `near`, `babble` or `other`.
     speaker : the timbre.
     part : `train`, `validation` or `test`.
     """
@@ -69,7 +71,14 @@ class Spoken:
     part: str
 
 
-def plan(phrase: str, language: str, near_words: Sequence[str], amounts: Amounts, seed: int = 0) -> list[Spoken]:
+def plan(
+    phrase: str,
+    language: str,
+    near_words: Sequence[str],
+    amounts: Amounts,
+    others: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Spoken]:
     """Everything that is to be spoken, in order.
 
     Parameters
@@ -78,6 +87,7 @@ def plan(phrase: str, language: str, near_words: Sequence[str], amounts: Amounts
     language : `en`, `zh`, or the name of any voice of espeak-ng, such as `de` or `fr-fr`.
     near_words : further phrases, as text, that the detector must leave alone.
     amounts : how much of each.
+    others : words that people say beside it; in Latin letters they are English where the language is Mandarin.
     seed : of all that is drawn.
 
     Raises
@@ -95,7 +105,7 @@ def plan(phrase: str, language: str, near_words: Sequence[str], amounts: Amounts
 
     drawn: list[Spoken] = []
 
-    def add(kind: str, text: str, timbre: int) -> None:
+    def add(kind: str, text: str, timbre: int, accents: Sequence[str] = accents) -> None:
         # Phonemes are those of the first accent; others may lack some.
         accent = accents[0] if "[[" in text else str(rng.choice(accents))
         utterance = Utterance(
@@ -116,4 +126,8 @@ def plan(phrase: str, language: str, near_words: Sequence[str], amounts: Amounts
             add("near", text, int(timbre))
     for text in invented:
         add("babble", text, int(rng.integers(len(TIMBRES))))
+    for text in others:
+        spoken = ACCENTS["en"] if text.isascii() and accents == ACCENTS["zh"] else accents
+        for _ in range(amounts.other):
+            add("other", text, int(rng.integers(len(TIMBRES))), spoken)
     return drawn
