@@ -108,3 +108,14 @@ def test_first_layers_stay_float_until_the_scores_are_right(
     written = onnx_int8.write(Given(prepared), windows, tmp_path)  # type: ignore[arg-type]
     assert asked == [0, 1]
     assert set(written) == {"model.int8.onnx", "model.int8.noise.json"}
+
+
+def test_the_noise_is_the_same_however_many_values_are_kept_at_once(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx_int8.quantise(prepared, tmp_path / "quantised.onnx", INPUTS, [])
+    found = onnx_int8.noise(prepared, tmp_path / "quantised.onnx", INPUTS, tmp_path)
+    assert len(found) > 2
+    assert all(name.startswith("network/") and 5 < decibels <= 200 for name, decibels in found.items())
+    monkeypatch.setattr(onnx_int8, "AT_ONCE", 1)
+    assert onnx_int8.noise(prepared, tmp_path / "quantised.onnx", INPUTS, tmp_path) == found

@@ -39,6 +39,8 @@ BEHIND = ("Relu", "MaxPool", "AveragePool")  # what stays in float32 with the co
 LISTENED = 16  # windows over which the noise is measured
 TRIED = 32  # windows over which the error of the scores is measured
 LEAST_DB = 20.0  # from the scores' deviation over windows down to their error
+AT_ONCE = 64  # values that are kept at once for that
+SAVED = "_ReshapedSavedOutput"  # how qdq_loss_debug marks a value that it makes an output
 FIRST = (0, 1, 2, 4, 8, 16)  # how many of the first layers with weights stay in float32
 LAYERS = ("Conv", "Gemm", "MatMul")
 
@@ -114,19 +116,26 @@ def noise(exact: Path, quantised: Path, inputs: Sequence[dict[str, np.ndarray]],
 
     All that lies before a value counts: the number falls where a layer loses most.
     """
-    powers: dict[str, list[np.ndarray]] = {}
+    sessions = []
     for path in (exact, quantised):
         opened = folder / f"opened-{path.name}"
         qdq_loss_debug.modify_model_output_intermediate_tensors(str(path), str(opened))
-        for name, values in qdq_loss_debug.collect_activations(str(opened), Reader(inputs)).items():
-            powers.setdefault(name, []).append(np.concatenate([value.ravel() for value in values]).astype(np.float64))
-    found = {}
-    for name, both in powers.items():
-        if len(both) == 2 and both[0].shape == both[1].shape and both[0].any():
-            error = np.square(both[0] - both[1]).sum()
-            decibels = 10 * np.log10(np.square(both[0]).sum() / error) if error else 200.0
-            found[f"network/{name}"] = round(float(decibels), 1)
-    return found
+        sessions.append(open_session(opened, 1))
+    first, second = ({value.name for value in session.get_outputs()} for session in sessions)
+    names = sorted(name for name in first & second if name.endswith(SAVED))
+    powers, errors = np.zeros(len(names)), np.zeros(len(names))
+    for one in inputs:
+        for start in range(0, len(names), AT_ONCE):
+            part = names[start : start + AT_ONCE]
+            values = (session.run(part, one) for session in sessions)
+            for place, (right, given) in enumerate(zip(*values, strict=True), start):
+                powers[place] += np.square(right, dtype=np.float64).sum()
+                errors[place] += np.square(right - given, dtype=np.float64).sum()
+    return {
+        f"network/{name.removesuffix(SAVED)}": round(float(10 * np.log10(power / error)), 1) if error else 200.0
+        for name, power, error in zip(names, powers, errors, strict=True)
+        if power
+    }
 
 
 def stays_float(graph: onnx.GraphProto) -> list[str]:
