@@ -116,6 +116,7 @@ def test_the_noise_is_the_same_however_many_values_are_kept_at_once(
     onnx_int8.quantise(prepared, tmp_path / "quantised.onnx", INPUTS, [])
     found = onnx_int8.noise(prepared, tmp_path / "quantised.onnx", INPUTS, tmp_path)
     assert len(found) > 2
-    assert all(name.startswith("network/") and 5 < decibels <= 200 for name, decibels in found.items())
+    assert all(name.startswith("network/") and 20 < decibels <= 200 for name, decibels in found.items())
+    assert "network/relu_1" in found, "which is no operator of its own in 8 bits"
     monkeypatch.setattr(onnx_int8, "AT_ONCE", 1)
     assert onnx_int8.noise(prepared, tmp_path / "quantised.onnx", INPUTS, tmp_path) == found

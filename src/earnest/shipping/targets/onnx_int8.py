@@ -41,6 +41,7 @@ TRIED = 32  # windows over which the error of the scores is measured
 LEAST_DB = 20.0  # from the scores' deviation over windows down to their error
 AT_ONCE = 64  # values that are kept at once for that
 SAVED = "_ReshapedSavedOutput"  # how qdq_loss_debug marks a value that it makes an output
+BACK = "_DequantizeLinear_Output"  # how the quantiser marks one that comes back from 8 bits
 FIRST = (0, 1, 2, 4, 8, 16)  # how many of the first layers with weights stay in float32
 LAYERS = ("Conv", "Gemm", "MatMul")
 
@@ -121,19 +122,21 @@ def noise(exact: Path, quantised: Path, inputs: Sequence[dict[str, np.ndarray]],
         opened = folder / f"opened-{path.name}"
         qdq_loss_debug.modify_model_output_intermediate_tensors(str(path), str(opened))
         sessions.append(open_session(opened, 1))
-    first, second = ({value.name for value in session.get_outputs()} for session in sessions)
-    names = sorted(name for name in first & second if name.endswith(SAVED))
-    powers, errors = np.zeros(len(names)), np.zeros(len(names))
+    known, found = ({value.name for value in session.get_outputs()} for session in sessions)
+    # A value in 8 bits is what comes back from them: a rectifier that the step to 8 bits does by itself is gone.
+    twins = {name: name.removesuffix(SAVED) + BACK + SAVED for name in sorted(known) if name.endswith(SAVED)}
+    pairs = [(name, twin if twin in found else name) for name, twin in twins.items() if {name, twin} & found]
+    powers, errors = np.zeros(len(pairs)), np.zeros(len(pairs))
     for one in inputs:
-        for start in range(0, len(names), AT_ONCE):
-            part = names[start : start + AT_ONCE]
-            values = (session.run(part, one) for session in sessions)
+        for start in range(0, len(pairs), AT_ONCE):
+            names = zip(*pairs[start : start + AT_ONCE], strict=True)
+            values = (session.run(list(part), one) for session, part in zip(sessions, names, strict=True))
             for place, (right, given) in enumerate(zip(*values, strict=True), start):
                 powers[place] += np.square(right, dtype=np.float64).sum()
                 errors[place] += np.square(right - given, dtype=np.float64).sum()
     return {
         f"network/{name.removesuffix(SAVED)}": round(float(10 * np.log10(power / error)), 1) if error else 200.0
-        for name, power, error in zip(names, powers, errors, strict=True)
+        for (name, _), power, error in zip(pairs, powers, errors, strict=True)
         if power
     }
 
