@@ -277,7 +277,7 @@ class Page(Wire):
         ------
         PageError : it threw.
         """
-        values = {"awaitPromise": await_promise, "returnByValue": True, "userGesture": True}
+        values: dict[str, Any] = {"awaitPromise": await_promise, "returnByValue": True, "userGesture": True}
         answer = self.send("Runtime.evaluate", expression=js, **values)
         if "exceptionDetails" in answer:
             raise PageError(f"{js[:200]}: {_thrown(answer['exceptionDetails'])}")
@@ -344,7 +344,7 @@ class Page(Wire):
         text = TEXTS.get(name, name if len(name) == 1 else "")
         key, code, number = KEYS.get(name, (name, f"Key{name.upper()}" if name.isalpha() else "", ord(name[0].upper())))
         held = sum(MODIFIERS[modifier] for modifier in modifiers)
-        values = {"key": key, "code": code, "windowsVirtualKeyCode": number, "modifiers": held}
+        values: dict[str, Any] = {"key": key, "code": code, "windowsVirtualKeyCode": number, "modifiers": held}
         typed = {"text": text} if text and not held & ~MODIFIERS["Shift"] else {}
         self.send("Input.dispatchKeyEvent", type="keyDown", **values, **typed)
         self.send("Input.dispatchKeyEvent", type="keyUp", **values)
@@ -373,7 +373,7 @@ class Page(Wire):
 
     def size(self, width: int, height: int, scale: float = 1.0) -> None:
         """The window, in CSS pixels."""
-        values = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
+        values: dict[str, Any] = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
         self.send("Emulation.setDeviceMetricsOverride", **values)
 
     def scripts(self, on: bool) -> None:
