@@ -110,6 +110,9 @@ def test_other_words_of_people_are_classes_of_their_own(people: Path, tmp_path: 
     assert real.group_by("speaker").agg(pl.col("split").n_unique())["split"].to_list() == [1] * 8
     spoken = table.frame.filter(table.frame["kind"] == "other")
     assert spoken.group_by("label").len().sort("label").rows() == [("happy", FEW.other), ("marvin", FEW.other)]
+    audio.write(tmp_path / "one" / "a.wav", np.zeros(8000, "f4"), 16_000)
+    with pytest.raises(DataError, match="is said alone by 3 people"):
+        build(Wanted("你好", "zh", other_words=(str(tmp_path / "one"),), amounts=FEW), tmp_path)
 
 
 @needs_espeak

@@ -93,12 +93,17 @@ def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table
 
     Raises
     ------
-    DataError : nothing of the phrase can be spoken, a command fails, or recordings are missing.
+    DataError : nothing of the phrase can be spoken, a command fails, or recordings or other words are missing.
     MissingExtra : espeak-ng is not installed.
     """
     real = list(_recordings(wanted, data))
     real = _told_apart([*real, *_others(wanted, data)])
     apart = sorted({row["label"] for row in real} - {wanted.phrase, UNKNOWN})
+    if wanted.other_words and not apart:
+        raise DataError(
+            f"no word of {', '.join(wanted.other_words)} is said alone by {SPEAKERS} people who train.",
+            "Name a corpus of single words, or a folder with speakers' folders and a transcripts.tsv; or leave it out.",
+        )
     said = plan(wanted.phrase, wanted.language, wanted.near_words, wanted.amounts, apart)
     speak([spoken.utterance for spoken in said], folder)
     rows = [_spoken_row(spoken, wanted.phrase) for spoken in said]
