@@ -50,13 +50,14 @@ def wakeword(
 
     Examples
     --------
-    earnest wakeword "hey earnest" --negatives LibriSpeech --background esc10
+    earnest wakeword "hey earnest" --other-words speech_commands --negatives LibriSpeech --background esc10
     earnest wakeword 你好小智 --lang zh --negatives data_aishell --background esc10 --to int8,tflite-int8,tflm
     earnest wakeword marvin --recordings speech_commands --learn-from 10 --negatives LibriSpeech
 
     Without recordings of people the missed share is that of synthetic voices, and says little about people; the false
     alarms are counted on the real sound that is given. Recordings in which the word stands among others test it: it
-    must be heard somewhere in each. espeak-ng also says phrases that sound nearly like the word.
+    must be heard somewhere in each. espeak-ng also says phrases that sound nearly like the word. A corpus of other
+    single words teaches how people sound, which synthetic voices cannot.
     """
     from earnest.wakeword import Wanted, make, spoken_by
 
