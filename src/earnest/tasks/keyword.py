@@ -6,8 +6,8 @@ The classes are made from a corpus of words and from recordings beside it:
     words apart                       their own names too, so that what tells words apart is learnt; never reported
     every other word of the corpus    unknown, at most `others` times as many as a word has clips
     background                        silence: pieces of one window, as many as a word has clips
-    negatives                         unknown: recordings of speech in which none of the words is said, and for the
-                                      training pieces of them, at most `others` times as many as a word has clips
+    negatives                         unknown: recordings of speech in which none of the words is said
+    pieces of negatives               unknown: at most `others` times as many as a word has clips; only trained on
     streams                           no class: more such recordings, never trained on
     clips marked `SAID`               no class: recordings with a word somewhere in them, in which it must be heard
 
