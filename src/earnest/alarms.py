@@ -57,7 +57,7 @@ def divided(table: Table, fold: Fold, task: Task) -> Rows:
         if not (task.listening and task.listening.trained)
         else table.column(STREAM).is_in([ONLY, SAID]).fill_null(False).to_numpy()
     )
-    heard = streamed & (table.column(STREAM) != PIECE).fill_null(True).to_numpy()
+    heard = (table.column(STREAM) != PIECE).fill_null(False).to_numpy()
     clips, streams = ([part[kind[part]] for part in (fold.validation, fold.test)] for kind in (~streamed, heard))
     return Rows(
         fold.train[~unlearnt[fold.train]], clips[0], clips[1], (tuple(streams[0].tolist()), tuple(streams[1].tolist()))

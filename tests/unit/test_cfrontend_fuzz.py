@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import subprocess
 from pathlib import Path
@@ -93,6 +94,16 @@ def expected(frontend: FrontEnd, normaliser: Normaliser, samples: np.ndarray) ->
     return features
 
 
+def exact(frontend: FrontEnd, normaliser: Normaliser, samples: np.ndarray) -> np.ndarray:
+    """What is expected, computed in double precision."""
+    double = copy.deepcopy(frontend).double()
+    with torch.no_grad():
+        features = double.tail(double.spectrum(torch.from_numpy(samples).double()[None]))  # type: ignore[operator]
+        found: np.ndarray = copy.deepcopy(normaliser).double()(features)[0].numpy()
+    assert found.dtype == np.float64
+    return found
+
+
 def fuzz(folder: Path, seed: int, turns: int) -> None:
     """One configuration: right features on noise, and the right number of frames, cleanly, on anything else."""
     rng = np.random.default_rng(seed)
@@ -109,9 +120,10 @@ def fuzz(folder: Path, seed: int, turns: int) -> None:
         block = int(rng.choice([0, 1, framing.hop, -1 - turn]))
         found = run(folder, samples, block, frontend.bands)
         difference = np.abs(found - expected(frontend, normaliser, samples))
-        rare = int((difference > LIMIT).sum())
-        assert rare <= max(2, difference.size // 1000), (part, sample_rate, count, block, rare, difference.size)
         assert difference.max() <= RARE, (part, sample_rate, count, block, float(difference.max()))
+        # In a bin of next to nothing Python's own rounding is the larger one: the limit is against exact numbers.
+        rounding = np.abs(found - exact(frontend, normaliser, samples))
+        assert np.quantile(rounding, 0.999) <= LIMIT, (part, sample_rate, count, block)
         spoilt = samples.copy()
         spoilt[rng.integers(0, count, 5)] = rng.choice(ODD, 5)
         loud = rng.integers(-32768, 32768, count).astype(np.int16)

@@ -131,9 +131,9 @@ def test_an_operator_that_is_lacking_is_named(tmp_path: Path) -> None:
 
 def test_a_model_that_kills_the_interpreter_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.tflite").write_bytes(b"not looked at")
-    monkeypatch.setattr(micro, "TRIAL", "import os, sys; print('scale <= 1', file=sys.stderr, flush=True); os.abort()")
+    monkeypatch.setattr(micro, "ONCE", "import os, sys; print('scale <= 1', file=sys.stderr, flush=True); os.abort()")
     with pytest.raises(BundleError, match=r"dies of model\.tflite, of signal 6: scale <= 1"):
-        micro.survive(tmp_path / "model.tflite")
+        micro.survive(tmp_path / "model.tflite", 1)
 
 
 def test_resolver_names() -> None:

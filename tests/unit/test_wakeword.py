@@ -168,7 +168,7 @@ def test_whether_a_phrase_stands_in_a_text(text: str | None, phrase: str, said: 
 
 
 @needs_espeak
-def test_a_command_is_a_further_voice(tmp_path: Path) -> None:
+def test_a_command_is_a_further_voice(people: Path, tmp_path: Path) -> None:
     script = tmp_path / "voice.py"
     script.write_text(
         "import sys, wave\n"
@@ -177,10 +177,11 @@ def test_a_command_is_a_further_voice(tmp_path: Path) -> None:
         "    out.writeframes(bytes(len(sys.argv[1]) * 4000))\n"
     )
     command = f"{sys.executable} {script} {{text}} {{file}}"
-    table, _ = build(Wanted("marvin", commands=(command,), amounts=FEW), tmp_path / "corpus")
+    wanted = Wanted("marvin", other_words=(str(people),), commands=(command,), amounts=FEW)
+    table, _ = build(wanted, tmp_path / "corpus")
     spoken = table.frame.filter(table.frame["speaker"] == "synthetic/command 0")
-    assert sorted(set(spoken["label"])) == ["marvin", "unknown"]
-    assert "other" not in set(spoken["kind"])
+    assert sorted(set(spoken["label"])) == ["happy", "marvin", "unknown"]
+    assert (spoken["label"] == "happy").sum() == 1
     assert (spoken["label"] == "marvin").sum() == FEW.takes
     for wrong, match in (("no-such-program {text}", "no program"), (f"{sys.executable} -c 1", "wrote no file")):
         with pytest.raises(DataError, match=match):

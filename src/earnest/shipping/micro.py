@@ -18,42 +18,44 @@ from earnest.runtime.engines.tflm import Micro
 from earnest.shipping.csource import defines, header
 
 PLENTY = 64 << 20  # bytes; no model for a microcontroller needs as much
-TRIAL = """
-import sys
-from tflite_micro import runtime
-
-with open(sys.argv[1], "rb") as file:
-    runtime.Interpreter.from_bytes(file.read(), arena_size=int(sys.argv[2]))
-"""
-TRIALS = """
+RUN = """
 import os, sys
 import numpy
 from tflite_micro import runtime
 
 with open(sys.argv[1], "rb") as file:
     model = file.read()
-inputs, counted = int(sys.argv[2]), int(sys.argv[3])
+inputs, arena = int(sys.argv[2]), int(sys.argv[3])
 
+def run(arena):
+    network = runtime.Interpreter.from_bytes(model, arena_size=arena)
+    for number in range(inputs):
+        end = network.get_input_details(number)
+        network.set_input(numpy.zeros(end["shape"], end["dtype"]), number)
+    network.invoke()
+
+"""
+ONCE = RUN + "run(arena)"
+LESS_AND_LESS = (
+    RUN
+    + """
 def runs(arena):
     child = os.fork()
     if not child:
-        network = runtime.Interpreter.from_bytes(model, arena_size=arena)
-        for number in range(inputs):
-            end = network.get_input_details(number)
-            network.set_input(numpy.zeros(end["shape"], end["dtype"]), number)
-        network.invoke()
+        run(arena)
         os._exit(0)
     return os.waitpid(child, 0)[1] == 0
 
-more, failed = 0, counted - 16
-while not runs(counted + more):
-    failed, more = counted + more, max(16, 2 * more)
-enough = counted + more
+more, failed = 0, arena - 16
+while not runs(arena + more):
+    failed, more = arena + more, max(16, 2 * more)
+enough = arena + more
 while enough - failed > 16:
     middle = (enough + failed) // 32 * 16
     failed, enough = (failed, middle) if runs(middle) else (middle, enough)
 print(enough)
 """
+)
 RESOLVER_NAMES = {
     "BATCH_MATMUL": "BatchMatMul",
     "CUMSUM": "CumSum",
@@ -148,7 +150,7 @@ def needs(path: Path, features: Sequence[np.ndarray]) -> Needs:
     BundleError : an operator is lacking (it is named), the interpreter dies of the model, or no arena is large enough.
     MissingExtra : tflite-micro is not installed.
     """
-    survive(path)
+    survive(path, len(features))
     model = path.read_bytes()
     network = Micro(model, PLENTY, path.name, len(features))
     network(features)
@@ -158,15 +160,14 @@ def needs(path: Path, features: Sequence[np.ndarray]) -> Needs:
     return Needs(arena, head, tail, MEASURED, operators(model), network.inputs, network.output)
 
 
-def survive(path: Path) -> None:
-    """Prepare a model in a process of its own: some models end the interpreter's process instead of raising an error.
+def survive(path: Path, inputs: int) -> None:
+    """Run a model in a process of its own: some models end the interpreter's process instead of raising an error.
 
     Raises
     ------
     BundleError : it died of this one.
     """
-    command = [sys.executable, "-c", TRIAL, str(path), str(PLENTY)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _interpreted(ONCE, path, inputs, PLENTY)
     if done.returncode < 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise BundleError(
@@ -181,11 +182,15 @@ def smallest_arena(path: Path, inputs: int, counted: int) -> int:
     What the interpreter counts when all is done is not always enough for getting there. Each size is tried in a process
     of its own, for in too small an arena the interpreter may crash.
     """
-    command = [sys.executable, "-c", TRIALS, str(path), str(inputs), str(counted)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _interpreted(LESS_AND_LESS, path, inputs, counted)
     if done.returncode:
         raise BundleError(f"the arena for {path.name} could not be found: {done.stderr.strip()[-300:]}")
     return int(done.stdout)
+
+
+def _interpreted(script: str, path: Path, inputs: int, arena_bytes: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, str(path), str(inputs), str(arena_bytes)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def operators(model: bytes) -> tuple[str, ...]:

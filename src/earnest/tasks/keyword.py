@@ -23,8 +23,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 from pydantic import Field
@@ -196,20 +197,32 @@ def _own_background(table: Table) -> list[str]:
 
 def _pieces(sounds: pl.DataFrame, wanted: int, length_s: float, step_s: float) -> pl.DataFrame:
     """Pieces of one length: the first of every recording, then the second of every one, until there are enough."""
-    order = {name: place for place, name in enumerate(_drawn(sounds["id"].to_list(), len(sounds)))}
-    pieces = []
-    for row in sounds.iter_rows(named=True):
+    rows = {row["id"]: row for row in sounds.iter_rows(named=True)}
+    held: list[tuple[dict[str, Any], float, int]] = []  # a recording, where it begins, and how many pieces it holds
+    for name in _drawn(list(rows), len(rows)):
+        if len(held) == wanted:
+            break
+        row = rows[name]
         try:
             seconds = audio.probe(row["audio"]).duration_s
         except AudioError:
             continue  # decoding will name it
         begin, end = row["start_s"] or 0.0, row["end_s"] or seconds
-        for number in range(min(wanted, int((end - begin - length_s) / step_s + 1))):
-            at = begin + number * step_s
-            piece = {**row, "id": f"{row['id']}#{number + 1:04d}", "start_s": at, "end_s": at + length_s}
-            pieces.append((number, order[row["id"]], piece))
-    pieces.sort(key=lambda piece: piece[:2])
-    return pl.DataFrame([piece for *_, piece in pieces[:wanted]], schema=sounds.schema)
+        count = int((end - begin - length_s) / step_s + 1)
+        if count > 0:
+            held.append((row, begin, count))
+    pieces = (
+        {
+            **row,
+            "id": f"{row['id']}#{number + 1:04d}",
+            "start_s": begin + number * step_s,
+            "end_s": begin + number * step_s + length_s,
+        }
+        for number in range(max((count for *_, count in held), default=0))
+        for row, begin, count in held
+        if number < count
+    )
+    return pl.DataFrame(list(islice(pieces, wanted)), schema=sounds.schema)
 
 
 def _placed(added: pl.DataFrame, clips: pl.DataFrame) -> pl.DataFrame:

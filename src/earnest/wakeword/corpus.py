@@ -35,7 +35,7 @@ from earnest.errors import DataError
 from earnest.speaking import speak
 from earnest.table import Table
 from earnest.tasks import SAID, STREAM
-from earnest.tasks.keyword import SILENCE, UNKNOWN
+from earnest.tasks.keyword import KEPT, SILENCE, UNKNOWN
 from earnest.wakeword.near import everyday
 from earnest.wakeword.plan import ACCENTS, Amounts, Spoken, plan
 
@@ -193,9 +193,7 @@ def _recordings(wanted: Wanted, data: Path | None) -> Iterator[Row]:
     """
     if wanted.recordings is None:
         return
-    frame = open_recordings(wanted.recordings, data)
-    kinds = pl.Series([_kind(text, wanted.phrase) for text in frame["text"]], dtype=pl.String)
-    frame = frame.with_columns(pl.coalesce("speaker", "source").alias("speaker"), kinds.alias("kind")).sort("id")
+    frame = _opened(wanted.recordings, wanted.phrase, data)
     positive, alone = frame.filter(pl.col("kind") != "speech"), frame.filter(kind="real")
     if positive.is_empty():
         raise DataError(
@@ -216,13 +214,7 @@ def _recordings(wanted: Wanted, data: Path | None) -> Iterator[Row]:
         part = "train" if row["speaker"] in learners else part
         if row["kind"] != "speech" and part == "train" and row["id"] not in learnt:
             continue
-        yield {
-            **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker", "corpus", "kind", "text")},
-            "id": f"real/{row['id']}",
-            "label": UNKNOWN if row["kind"] == "speech" else wanted.phrase,
-            "split": part,
-            STREAM: SAID if row["kind"] == "sentence" else None,
-        }
+        yield _real_row(row, wanted.phrase, part)
 
 
 def _others(wanted: Wanted, data: Path | None) -> Iterator[Row]:
@@ -230,28 +222,34 @@ def _others(wanted: Wanted, data: Path | None) -> Iterator[Row]:
     for place in wanted.other_words:
         if place == wanted.recordings:
             continue
-        frame = open_recordings(place, data)
-        frame = frame.with_columns(pl.coalesce("speaker", "source").alias("speaker")).sort("id")
-        for row in frame.iter_rows(named=True):
-            if row["text"] is None or says(row["text"], [wanted.phrase]):
-                continue
-            yield {
-                **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker", "corpus", "text")},
-                "id": f"real/{row['id']}",
-                "kind": "speech",
-                "label": UNKNOWN,
-                "split": part_of(row["speaker"]),
-                STREAM: None,
-            }
+        for row in _opened(place, wanted.phrase, data).filter(kind="speech").iter_rows(named=True):
+            yield _real_row(row, wanted.phrase, part_of(row["speaker"]))
+
+
+def _opened(place: str, phrase: str, data: Path | None) -> pl.DataFrame:
+    """The recordings of a corpus or folder with their kinds; who is not known is told by where it lies."""
+    frame = open_recordings(place, data)
+    kinds = pl.Series("kind", [_kind(text, phrase) for text in frame["text"]], dtype=pl.String)
+    return frame.with_columns(pl.coalesce("speaker", "source").alias("speaker"), kinds).sort("id")
+
+
+def _real_row(row: Row, phrase: str, part: str) -> Row:
+    return {
+        **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker", "corpus", "kind", "text")},
+        "id": f"real/{row['id']}",
+        "label": UNKNOWN if row["kind"] == "speech" else phrase,
+        "split": part,
+        STREAM: SAID if row["kind"] == "sentence" else None,
+    }
 
 
 def _told_apart(rows: list[Row]) -> list[Row]:
-    """Real recordings, in which words that several people say have a class of their own; of each, so many."""
+    """Real recordings, in which words that several people say are classes of their own, with `MOST` in each part."""
     speakers: dict[str, set[str]] = {}
     for row in rows:
         if row["kind"] == "speech" and row["split"] == "train" and row["text"] and len(plain(row["text"]).split()) == 1:
             speakers.setdefault(plain(row["text"]), set()).add(row["speaker"])
-    apart = {word for word, people in speakers.items() if len(people) >= SPEAKERS} - {UNKNOWN, SILENCE}
+    apart = {word for word, people in speakers.items() if len(people) >= SPEAKERS} - {*KEPT}
     counts: Counter[tuple[str, str]] = Counter()
     kept = []
     for row in sorted(rows, key=lambda row: share_of(row["id"])):

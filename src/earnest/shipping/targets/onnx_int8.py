@@ -37,9 +37,9 @@ SUMMARY = "ONNX, weights and activations in 8 bits"
 FLOAT = ("Softmax", "Sigmoid", "Tanh", "Mul", "Add")
 BEHIND = ("Relu", "MaxPool", "AveragePool")  # what stays in float32 with the convolution that it follows
 LISTENED = 16  # windows over which the noise is measured
+AT_ONCE = 64  # values of the network that are kept at once for that: all of a deep scan's would not fit in memory
 TRIED = 32  # windows over which the error of the scores is measured
 LEAST_DB = 20.0  # from the scores' deviation over windows down to their error
-AT_ONCE = 64  # values that are kept at once for that
 SAVED = "_ReshapedSavedOutput"  # how qdq_loss_debug marks a value that it makes an output
 BACK = "_DequantizeLinear_Output"  # how the quantiser marks one that comes back from 8 bits
 FIRST = (0, 1, 2, 4, 8, 16)  # how many of the first layers with weights stay in float32
@@ -123,14 +123,17 @@ def noise(exact: Path, quantised: Path, inputs: Sequence[dict[str, np.ndarray]],
         qdq_loss_debug.modify_model_output_intermediate_tensors(str(path), str(opened))
         sessions.append(open_session(opened, 1))
     known, found = ({value.name for value in session.get_outputs()} for session in sessions)
-    # A value in 8 bits is what comes back from them: a rectifier that the step to 8 bits does by itself is gone.
-    twins = {name: name.removesuffix(SAVED) + BACK + SAVED for name in sorted(known) if name.endswith(SAVED)}
-    pairs = [(name, twin if twin in found else name) for name, twin in twins.items() if {name, twin} & found]
+    pairs = []
+    for name in sorted(known):
+        # A value in 8 bits is what comes back from them: a rectifier that the step to 8 bits does by itself is gone.
+        twin = next((one for one in (name.removesuffix(SAVED) + BACK + SAVED, name) if one in found), None)
+        if name.endswith(SAVED) and twin:
+            pairs.append((name, twin))
     powers, errors = np.zeros(len(pairs)), np.zeros(len(pairs))
     for one in inputs:
         for start in range(0, len(pairs), AT_ONCE):
-            names = zip(*pairs[start : start + AT_ONCE], strict=True)
-            values = (session.run(list(part), one) for session, part in zip(sessions, names, strict=True))
+            names = zip(*pairs[start : start + AT_ONCE], strict=True)  # those of the one network, of the other
+            values = (session.run(list(own), one) for session, own in zip(sessions, names, strict=True))
             for place, (right, given) in enumerate(zip(*values, strict=True), start):
                 powers[place] += np.square(right, dtype=np.float64).sum()
                 errors[place] += np.square(right - given, dtype=np.float64).sum()
