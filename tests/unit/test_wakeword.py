@@ -66,6 +66,19 @@ def test_a_voice_says_its_things_in_one_part_alone() -> None:
     assert drawn == plan("hey earnest", "en", ["hay harvest"], Amounts())
 
 
+@needs_espeak
+def test_voices_of_other_programs_train_and_say_what_they_can() -> None:
+    voices = ["flite/slt", "mbrola/mb-us1", "command/program {text} {file}"]
+    alone, drawn = (plan("hey earnest", "en", ["hay harvest"], Amounts(), ["yes"], given) for given in ((), voices))
+    assert drawn[: len(alone)] == alone
+    assert {spoken.part for spoken in drawn[len(alone) :]} == {"train"}
+    for speaker in ("flite/slt", "mbrola/mb-us1", "command 0"):
+        said = [(spoken.kind, spoken.utterance.text) for spoken in drawn if spoken.speaker == speaker]
+        assert said.count(("word", "hey earnest")) == Amounts().takes
+        assert {("near", "hay harvest"), ("near", "hey"), ("other", "yes")} <= set(said)
+        assert any("[[" in text for _, text in said) == (speaker == "mbrola/mb-us1")
+
+
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight people who say the word twice and another word once: tones in folders of their own."""

@@ -38,6 +38,10 @@ def wakeword(
         list[str] | None,
         typer.Option(metavar="COMMAND", help="A further voice: a command that speaks {text} into {file} (WAV)."),
     ] = None,
+    other_voices: Annotated[
+        bool,
+        typer.Option(help="Whether the voices of flite, festival, pico2wave and mbrola that are installed here speak."),
+    ] = True,
     to: Annotated[str, typer.Option("--to", metavar="A,B,…", help="Kinds of model files beside ONNX.")] = "int8",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to (default: runs/wakeword-PHRASE).")] = None,
     data: Data = None,
@@ -57,10 +61,16 @@ def wakeword(
     Without recordings of people the missed share is that of synthetic voices, and says little about people; the false
     alarms are counted on the real sound that is given. Recordings in which the word stands among others test it: it
     must be heard somewhere in each. espeak-ng also says phrases that sound nearly like the word. A corpus of other
-    single words teaches how people sound, which synthetic voices cannot.
+    single words teaches how people sound, which synthetic voices cannot. Voices of other programs, made from recordings
+    of people, come nearer to it than espeak-ng's.
     """
+    from earnest.speaking import programs
     from earnest.wakeword import Wanted, make, spoken_by
 
+    voices = programs.installed(lang, phrase) if other_voices else []
+    if voices:
+        names = ", ".join(dict.fromkeys(voice.partition("/")[0] for voice in voices))
+        say(f"Said by espeak-ng, and by {len(voices)} voices of {names}.", quiet=quiet or as_json)
     wanted = Wanted(
         phrase=phrase,
         language=lang,
@@ -68,6 +78,7 @@ def wakeword(
         learn_from=learn_from,
         near_words=tuple(near or ()),
         other_words=tuple(_listed(other_words)),
+        voices=tuple(voices),
         commands=tuple(voice_command or ()),
     )
     lists = {"task.negatives": negatives, "task.streams": streams, "task.background": background}

@@ -35,9 +35,10 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 @dataclass(frozen=True)
 class Utterance:
-    """What espeak-ng is asked to say, and how; `pitch` and `pitch_range` run from 0 to 99.
+    """What is to be said, and how; `pitch` and `pitch_range` run from 0 to 99.
 
-    In `text`, what stands in [[ ]] is said as phonemes in espeak-ng's own writing.
+    In `text`, what stands in [[ ]] is said as phonemes in espeak-ng's own writing. `voice` is one of espeak-ng, or
+    PROGRAM/VOICE as in `earnest.speaking.programs`, which need not heed pitch.
     """
 
     file: str

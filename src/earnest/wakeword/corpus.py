@@ -1,6 +1,6 @@
 """The table that a wake word is learnt and tested on: spoken on the spot, real, and made of noise.
 
-    phrase ─ plan ─ espeak-ng, commands ─► the word (synthetic), near phrases, invented phrases
+    phrase ─ plan ─ espeak-ng, programs ─► the word (synthetic), near phrases, invented phrases
     real recordings of the word, by speaker ─► the word; some learn, the others test
     real recordings of other single words   ─► classes of their own, which the synthetic voices say too
     real recordings with the word in them   ─► tested in a stream: it must be heard somewhere in each
@@ -17,9 +17,6 @@ rows.
 from __future__ import annotations
 
 import hashlib
-import shlex
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,11 +30,11 @@ from earnest import audio
 from earnest.corpora._recordings import open_recordings, plain, says
 from earnest.errors import DataError
 from earnest.speaking import speak
+from earnest.speaking.programs import COMMAND
 from earnest.table import Table
 from earnest.tasks import SAID, STREAM
 from earnest.tasks.keyword import KEPT, SILENCE, UNKNOWN
-from earnest.wakeword.near import everyday
-from earnest.wakeword.plan import ACCENTS, Amounts, Spoken, plan
+from earnest.wakeword.plan import Amounts, Spoken, plan
 
 SAMPLE_RATE = 16_000
 SLACK_S = 0.4  # of the window beyond the longest way to say the word
@@ -64,8 +61,9 @@ class Wanted:
         test.
     near_words : phrases to leave alone, beside those that are made.
     other_words : corpora or folders in which people say other single words, known from a label or a text.
-    commands : shell commands that speak `{text}` into `{file}` (WAV); each is a speaker.
-    amounts : how much espeak-ng says.
+    voices : of other programs, as `earnest.speaking.programs` names them.
+    commands : shell commands that speak `{text}` into `{file}` (WAV); each is a voice too.
+    amounts : how much is said.
     """
 
     phrase: str
@@ -74,6 +72,7 @@ class Wanted:
     learn_from: int = 0
     near_words: tuple[str, ...] = ()
     other_words: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     amounts: Amounts = field(default_factory=Amounts)
 
@@ -104,10 +103,10 @@ def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table
             f"no word of {', '.join(wanted.other_words)} is said alone by {SPEAKERS} people who train.",
             "Name a corpus of single words, or a folder with speakers' folders and a transcripts.tsv; or leave it out.",
         )
-    said = plan(wanted.phrase, wanted.language, wanted.near_words, wanted.amounts, apart)
+    voices = [*wanted.voices, *(f"{COMMAND}{command}" for command in wanted.commands)]
+    said = plan(wanted.phrase, wanted.language, wanted.near_words, wanted.amounts, apart, voices)
     speak([spoken.utterance for spoken in said], folder)
     rows = [_spoken_row(spoken, wanted.phrase) for spoken in said]
-    rows += list(_commanded(wanted, apart, folder))
     window_s = _window(folder, [row["audio"] for row in rows if row["kind"] == "word" and row["split"] == "train"])
     if any(row["kind"] == "real" and row["split"] == "test" for row in real):
         rows = [row for row in rows if not (row["kind"] == "word" and row["split"] == "test")]
@@ -127,50 +126,11 @@ def _spoken_row(spoken: Spoken, phrase: str) -> Row:
         "id": f"synthetic/{file}",
         "audio": file,
         "speaker": f"synthetic/{spoken.speaker}",
-        "label": _label(spoken.kind, spoken.utterance.text, phrase),
+        "label": {"word": phrase, "other": spoken.utterance.text}.get(spoken.kind, UNKNOWN),
         "split": spoken.part,
         "kind": spoken.kind,
         "text": spoken.utterance.text,
     }
-
-
-def _label(kind: str, text: str, phrase: str) -> str:
-    """The class of something spoken."""
-    return {"word": phrase, "other": text}.get(kind, UNKNOWN)
-
-
-def _commanded(wanted: Wanted, apart: Sequence[str], folder: Path) -> Iterator[Row]:
-    """The word, near, everyday and other words by each of the user's commands, so that no voice says the word alone."""
-    words = wanted.phrase.split()
-    near_words = [*wanted.near_words, *(words if len(words) > 1 else ())]
-    texts = [("word", wanted.phrase)] * wanted.amounts.takes + [("near", text) for text in near_words]
-    texts += [("babble", text) for text in everyday(ACCENTS.get(wanted.language, (wanted.language,))[0]).split()]
-    texts += [("other", text) for text in apart]
-    for number, command in enumerate(wanted.commands):
-        for take, (kind, text) in enumerate(texts):
-            file = f"commands/{number}_{kind}_{take:03d}.wav"
-            _run_command(command, text, folder / file)
-            yield {
-                "id": f"synthetic/{file}",
-                "audio": file,
-                "speaker": f"synthetic/command {number}",
-                "label": _label(kind, text, wanted.phrase),
-                "split": "train",
-                "kind": kind,
-                "text": text,
-            }
-
-
-def _run_command(command: str, text: str, file: Path) -> None:
-    """Have a program of the user's write a file; the text also stands on its standard input."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    arguments = [part.replace("{text}", text).replace("{file}", str(file)) for part in shlex.split(command)]
-    if shutil.which(arguments[0]) is None:
-        raise DataError(f"there is no program {arguments[0]!r}.", "Give --voice-command 'PROGRAM … {text} … {file}'.")
-    done = subprocess.run(arguments, input=text, capture_output=True, encoding="utf-8", check=False)
-    if done.returncode != 0 or not file.is_file():
-        last = (done.stderr.strip().splitlines() or ["it wrote no file"])[-1]
-        raise DataError(f"the voice command failed for {text!r}: {last}", f"It was: {' '.join(arguments)}")
 
 
 def _window(folder: Path, files: Sequence[str]) -> float:

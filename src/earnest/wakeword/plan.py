@@ -1,7 +1,8 @@
 """Who says the wake word, what is nearly like it, and how often: everything that is spoken for a detector.
 
 Each timbre of espeak-ng is one speaker, with the accents of the language, speeds and pitches drawn for each take. The
-timbres are divided once: most train, some validate, some test, so that a synthetic voice is never on both sides.
+timbres are divided once: most train, some validate, some test, so that a synthetic voice is never on both sides. Voices
+of other programs all train: there are few, and they sound more like people.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earnest.speaking import Utterance, phonemes_of
+from earnest.speaking import Utterance, phonemes_of, programs
 from earnest.wakeword import near
 
 ACCENTS = {
@@ -40,10 +41,11 @@ class Amounts:
 
     Attributes
     ----------
-    takes : of the wake word, by each timbre.
+    takes : of the wake word, by each timbre or voice; a voice of another program also says as many near phrases, and
+        as many everyday or invented ones.
     near, near_takes : how many near phrases, and how many timbres say each.
     babble : how many invented phrases, each said once.
-    other : of each word that people say beside it, by timbres drawn for each take.
+    other : of each word that people say beside it, by timbres drawn for each take; and once by each further voice.
     """
 
     takes: int = 14
@@ -59,9 +61,9 @@ class Spoken:
 
     Attributes
     ----------
-    utterance : what espeak-ng is asked for.
+    utterance : what is asked for.
     kind : `word`, `near`, `babble` or `other`.
-    speaker : the timbre.
+    speaker : the timbre of espeak-ng, or the voice of another program.
     part : `train`, `validation` or `test`.
     """
 
@@ -77,6 +79,7 @@ def plan(
     near_words: Sequence[str],
     amounts: Amounts,
     others: Sequence[str] = (),
+    voices: Sequence[str] = (),
     seed: int = 0,
 ) -> list[Spoken]:
     """Everything that is to be spoken, in order.
@@ -88,6 +91,7 @@ def plan(
     near_words : further phrases, as text, that the detector must leave alone.
     amounts : how much of each.
     others : words that people say beside it; in Latin letters they are English where the language is Mandarin.
+    voices : of other programs, as `earnest.speaking.programs` names them.
     seed : of all that is drawn.
 
     Raises
@@ -99,35 +103,52 @@ def plan(
     everyday = near.everyday(accents[0])
     said, inventory = phonemes_of([Utterance("", phrase, accents[0]), Utterance("", everyday, accents[0])])
     rng = np.random.default_rng(seed)
-    phrases = [near.written(words) for words in near.near(said, inventory, amounts.near, rng)]
-    phrases += [*near_words, *everyday.split()]
+    nearest = [near.written(words) for words in near.near(said, inventory, amounts.near, rng)]
+    phrases = [*nearest, *near_words, *everyday.split()]
     invented = [near.written(words) for words in near.babble(inventory, amounts.babble, rng)]
 
     drawn: list[Spoken] = []
 
-    def add(kind: str, text: str, timbre: int, accents: Sequence[str] = accents) -> None:
-        # Phonemes are those of the first accent; others may lack some.
-        accent = accents[0] if "[[" in text else str(rng.choice(accents))
+    def add(kind: str, text: str, voice: str, speaker: str, part: str) -> None:
         utterance = Utterance(
-            file=f"{kind}/{TIMBRES[timbre].lower()}_{len(drawn):05d}.wav",
+            file=f"{kind}/{speaker.replace('/', '_')}_{len(drawn):05d}.wav",
             text=text,
-            voice=f"{accent}+{TIMBRES[timbre]}",
+            voice=voice,
             words_per_minute=int(rng.integers(120, 231)),
             pitch=int(rng.integers(25, 76)),
             pitch_range=int(rng.integers(20, 81)),
         )
-        drawn.append(Spoken(utterance, kind, TIMBRES[timbre].lower(), PARTS[timbre % len(PARTS)]))
+        drawn.append(Spoken(utterance, kind, speaker, part))
+
+    def say(kind: str, text: str, timbre: int, accents: Sequence[str] = accents) -> None:
+        # Phonemes are those of the first accent; others may lack some.
+        accent = accents[0] if "[[" in text else str(rng.choice(accents))
+        name = TIMBRES[timbre]
+        add(kind, text, f"{accent}+{name}", name.lower(), PARTS[timbre % len(PARTS)])
 
     for timbre in range(len(TIMBRES)):
         for _ in range(amounts.takes):
-            add("word", phrase, timbre)
+            say("word", phrase, timbre)
     for text in phrases:
         for timbre in rng.permutation(len(TIMBRES))[: amounts.near_takes]:
-            add("near", text, int(timbre))
+            say("near", text, int(timbre))
     for text in invented:
-        add("babble", text, int(rng.integers(len(TIMBRES))))
+        say("babble", text, int(rng.integers(len(TIMBRES))))
     for text in others:
         spoken = ACCENTS["en"] if text.isascii() and accents == ACCENTS["zh"] else accents
         for _ in range(amounts.other):
-            add("other", text, int(rng.integers(len(TIMBRES))), spoken)
+            say("other", text, int(rng.integers(len(TIMBRES))), spoken)
+    words, commands = phrase.split(), 0
+    for voice in voices:
+        speaker = voice
+        if voice.startswith(programs.COMMAND):
+            speaker, commands = f"command {commands}", commands + 1
+        texts = [("word", phrase)] * amounts.takes
+        texts += [("near", text) for text in (*near_words, *(words if len(words) > 1 else ()))]
+        texts += [("other", text) for text in others]
+        able = programs.says_phonemes(voice)
+        for kind, some in (("near", nearest if able else ()), ("babble", invented if able else everyday.split())):
+            texts += [(kind, some[number]) for number in rng.permutation(len(some))[: amounts.takes]]
+        for kind, text in texts:
+            add(kind, text, voice, speaker, "train")
     return drawn
