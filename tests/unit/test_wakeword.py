@@ -75,29 +75,8 @@ def test_voices_of_other_programs_train_and_say_what_they_can() -> None:
     for speaker in ("flite/slt", "mbrola/mb-us1", "command 0"):
         said = [(spoken.kind, spoken.utterance.text) for spoken in drawn if spoken.speaker == speaker]
         assert said.count(("word", "hey earnest")) == Amounts().takes
-        assert ("other", "yes") in said
-        assert all(any(kind == "near" and text in other for kind, other in said) for text in ("hay harvest", "hey"))
+        assert {("near", "hay harvest"), ("near", "hey"), ("other", "yes")} <= set(said)
         assert any("[[" in text for _, text in said) == (speaker == "mbrola/mb-us1")
-
-
-@needs_espeak
-def test_some_takes_stand_among_other_words_and_are_cut_out(tmp_path: Path) -> None:
-    drawn = plan("hey earnest", "en", [], Amounts(takes=2, among=2, near=0, babble=0))
-    among = [spoken for spoken in drawn if spoken.kind == "word" and spoken.place != "alone"]
-    assert {spoken.part for spoken in among} == {"train"}
-    for spoken in among:
-        text = spoken.utterance.text
-        assert len(text.split()) == 5
-        assert text.startswith("hey earnest") == (spoken.place == "first")
-        assert text.endswith("hey earnest") == (spoken.place == "last")
-    few = Amounts(takes=1, among=2, near=0, near_takes=0, babble=0)
-    table, window_s = build(Wanted("hey earnest", amounts=few), tmp_path)
-    words = table.frame.filter(kind="word", split="train")
-    cut = words.filter(pl.col("end_s").is_not_null())
-    assert len(cut) == 2 * len(words.filter(pl.col("end_s").is_null()))
-    lengths = cut["end_s"] - cut["start_s"]
-    assert lengths.max() <= window_s + 1e-6
-    assert lengths.median() > 0.9 * window_s
 
 
 @pytest.fixture(scope="module")

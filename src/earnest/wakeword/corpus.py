@@ -34,7 +34,7 @@ from earnest.speaking.programs import COMMAND
 from earnest.table import Table
 from earnest.tasks import SAID, STREAM
 from earnest.tasks.keyword import KEPT, SILENCE, UNKNOWN
-from earnest.wakeword.plan import ALONE, FIRST, Amounts, Spoken, plan
+from earnest.wakeword.plan import Amounts, Spoken, plan
 
 SAMPLE_RATE = 16_000
 SLACK_S = 0.4  # of the window beyond the longest way to say the word
@@ -106,9 +106,8 @@ def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table
     voices = [*wanted.voices, *(f"{COMMAND}{command}" for command in wanted.commands)]
     said = plan(wanted.phrase, wanted.language, wanted.near_words, wanted.amounts, apart, voices)
     speak([spoken.utterance for spoken in said], folder)
-    alone = [spoken.utterance.file for spoken in said if spoken.kind == "word" and spoken.place == ALONE]
-    window_s = _window(folder, alone)
-    rows = [_spoken_row(spoken, wanted.phrase, folder, window_s) for spoken in said]
+    rows = [_spoken_row(spoken, wanted.phrase) for spoken in said]
+    window_s = _window(folder, [row["audio"] for row in rows if row["kind"] == "word" and row["split"] == "train"])
     if any(row["kind"] == "real" and row["split"] == "test" for row in real):
         rows = [row for row in rows if not (row["kind"] == "word" and row["split"] == "test")]
     learnt = [row for row in real if row["kind"] == "real" and row["split"] == "train"]
@@ -121,10 +120,9 @@ def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table
     return table, window_s
 
 
-def _spoken_row(spoken: Spoken, phrase: str, folder: Path, window_s: float) -> Row:
-    """A clip; of what stands among other words, the first or the last of it."""
+def _spoken_row(spoken: Spoken, phrase: str) -> Row:
     file = spoken.utterance.file
-    row = {
+    return {
         "id": f"synthetic/{file}",
         "audio": file,
         "speaker": f"synthetic/{spoken.speaker}",
@@ -133,26 +131,18 @@ def _spoken_row(spoken: Spoken, phrase: str, folder: Path, window_s: float) -> R
         "kind": spoken.kind,
         "text": spoken.utterance.text,
     }
-    if spoken.place == ALONE:
-        return row
-    begin, end = _loud(folder / file)
-    begin, end = (begin, min(end, begin + window_s)) if spoken.place == FIRST else (max(begin, end - window_s), end)
-    return row | {"start_s": begin, "end_s": end}
 
 
 def _window(folder: Path, files: Sequence[str]) -> float:
     """Seconds that the longest of nearly all ways to say the word needs, with room to lie in, in tenths."""
-    if not files:
+    lengths = []
+    for file in files:
+        samples = audio.load(folder / file, SAMPLE_RATE).samples
+        loud = np.flatnonzero(np.abs(samples) > SILENT * np.abs(samples).max())
+        lengths.append((loud[-1] + 1 - loud[0]) / SAMPLE_RATE if len(loud) else 0.0)
+    if not lengths:
         raise DataError("no voice said the wake word.", "Ask for at least one take.")
-    lengths = [end - begin for begin, end in (_loud(folder / file) for file in files)]
     return float(np.ceil(10 * (np.quantile(lengths, 0.98) + SLACK_S)) / 10)
-
-
-def _loud(file: Path) -> tuple[float, float]:
-    """Where a synthetic clip begins and ends to sound, in seconds."""
-    samples = audio.load(file, SAMPLE_RATE).samples
-    loud = np.flatnonzero(np.abs(samples) > SILENT * np.abs(samples).max())
-    return (loud[0] / SAMPLE_RATE, (loud[-1] + 1) / SAMPLE_RATE) if len(loud) else (0.0, 0.0)
 
 
 def _recordings(wanted: Wanted, data: Path | None) -> Iterator[Row]:

@@ -32,8 +32,6 @@ TIMBRES = (
     *("quincy", "Reed", "RicishayMax", "rob", "robert", "sandro", "shelby", "steph", "steph3", "travis", "victor"),
     *("zac", "f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "croak", "whisper"),
 )
-ALONE, FIRST, LAST = "alone", "first", "last"
-BESIDE = 3  # other words before or behind
 PARTS = ("train", "train", "train", "validation", "train", "train", "train", "train", "test", "train")
 
 
@@ -43,17 +41,14 @@ class Amounts:
 
     Attributes
     ----------
-    takes : of the wake word alone, by each timbre or voice; a voice of another program also says as many near phrases,
-        and as many everyday or invented ones.
-    among : further takes of it, with other words before or behind it, where the voice trains; as large a share of the
-        near phrases is said so.
+    takes : of the wake word, by each timbre or voice; a voice of another program also says as many near phrases, and
+        as many everyday or invented ones.
     near, near_takes : how many near phrases, and how many timbres say each.
     babble : how many invented phrases, each said once.
     other : of each word that people say beside it, by timbres drawn for each take; and once by each further voice.
     """
 
     takes: int = 14
-    among: int = 6
     near: int = 80
     near_takes: int = 12
     babble: int = 800
@@ -70,14 +65,12 @@ class Spoken:
     kind : `word`, `near`, `babble` or `other`.
     speaker : the timbre of espeak-ng, or the voice of another program.
     part : `train`, `validation` or `test`.
-    place : `alone`, or where it stands among other words: `first` or `last`.
     """
 
     utterance: Utterance
     kind: str
     speaker: str
     part: str
-    place: str = ALONE
 
 
 def plan(
@@ -97,8 +90,7 @@ def plan(
     language : `en`, `zh`, or the name of any voice of espeak-ng, such as `de` or `fr-fr`.
     near_words : further phrases, as text, that the detector must leave alone.
     amounts : how much of each.
-    others : words that people say beside it; in Latin letters they are English where the language is Mandarin, and
-        said by espeak-ng alone.
+    others : words that people say beside it; in Latin letters they are English where the language is Mandarin.
     voices : of other programs, as `earnest.speaking.programs` names them.
     seed : of all that is drawn.
 
@@ -117,50 +109,46 @@ def plan(
 
     drawn: list[Spoken] = []
 
-    def add(kind: str, text: str, voice: str, speaker: str, part: str, place: str = ALONE) -> None:
-        beside = " ".join(rng.choice(everyday.split(), BESIDE)) if place != ALONE else ""
+    def add(kind: str, text: str, voice: str, speaker: str, part: str) -> None:
         utterance = Utterance(
             file=f"{kind}/{speaker.replace('/', '_')}_{len(drawn):05d}.wav",
-            text={ALONE: text, FIRST: f"{text} {beside}", LAST: f"{beside} {text}"}[place],
+            text=text,
             voice=voice,
             words_per_minute=int(rng.integers(120, 231)),
             pitch=int(rng.integers(25, 76)),
             pitch_range=int(rng.integers(20, 81)),
         )
-        drawn.append(Spoken(utterance, kind, speaker, part, place))
+        drawn.append(Spoken(utterance, kind, speaker, part))
 
-    def say(kind: str, text: str, timbre: int, accents: Sequence[str] = accents, place: str = ALONE) -> None:
+    def say(kind: str, text: str, timbre: int, accents: Sequence[str] = accents) -> None:
         # Phonemes are those of the first accent; others may lack some.
         accent = accents[0] if "[[" in text else str(rng.choice(accents))
-        name, part = TIMBRES[timbre], PARTS[timbre % len(PARTS)]
-        if place == ALONE or part == "train":
-            add(kind, text, f"{accent}+{name}", name.lower(), part, place)
+        name = TIMBRES[timbre]
+        add(kind, text, f"{accent}+{name}", name.lower(), PARTS[timbre % len(PARTS)])
 
-    places = [ALONE] * amounts.takes + [FIRST, LAST] * (amounts.among // 2)
     for timbre in range(len(TIMBRES)):
-        for place in places:
-            say("word", phrase, timbre, place=place)
+        for _ in range(amounts.takes):
+            say("word", phrase, timbre)
     for text in phrases:
         for timbre in rng.permutation(len(TIMBRES))[: amounts.near_takes]:
-            say("near", text, int(timbre), place=str(rng.choice(places)))
+            say("near", text, int(timbre))
     for text in invented:
         say("babble", text, int(rng.integers(len(TIMBRES))))
-    foreign = {text for text in others if text.isascii() and accents == ACCENTS["zh"]}
     for text in others:
+        spoken = ACCENTS["en"] if text.isascii() and accents == ACCENTS["zh"] else accents
         for _ in range(amounts.other):
-            say("other", text, int(rng.integers(len(TIMBRES))), ACCENTS["en"] if text in foreign else accents)
+            say("other", text, int(rng.integers(len(TIMBRES))), spoken)
     words, commands = phrase.split(), 0
     for voice in voices:
         speaker = voice
         if voice.startswith(programs.COMMAND):
             speaker, commands = f"command {commands}", commands + 1
-        for place in places:
-            add("word", phrase, voice, speaker, "train", place)
-        texts = [("near", text) for text in (*near_words, *(words if len(words) > 1 else ()))]
-        texts += [("other", text) for text in others if text not in foreign]
+        texts = [("word", phrase)] * amounts.takes
+        texts += [("near", text) for text in (*near_words, *(words if len(words) > 1 else ()))]
+        texts += [("other", text) for text in others]
         able = programs.says_phonemes(voice)
         for kind, some in (("near", nearest if able else ()), ("babble", invented if able else everyday.split())):
-            texts += [(kind, some[number]) for number in rng.permutation(len(some))[: len(places)]]
+            texts += [(kind, some[number]) for number in rng.permutation(len(some))[: amounts.takes]]
         for kind, text in texts:
-            add(kind, text, voice, speaker, "train", str(rng.choice(places)) if kind == "near" else ALONE)
+            add(kind, text, voice, speaker, "train")
     return drawn
