@@ -39,15 +39,16 @@ RECIPE: dict[str, Any] = {
         {"name": "frequency_warp", "most": 0.1, "probability": 0.8},
         {"name": "spec_augment", "frequency_masks": 1, "frequency_width": 5, "time_masks": 1, "time_width": 6},
     ],
-    "model": "ds_cnn",
-    "training": {"epochs": 40, "batch_size": 64, "learning_rate": 2e-3, "warmup_epochs": 1},
+    "model": "matchboxnet",
+    "training": {"epochs": 30, "batch_size": 64, "learning_rate": 3e-3, "warmup_epochs": 1, "average": 0.98},
 }
 TASK: dict[str, Any] = {"name": "keyword", "others": 6.0, "smoothing_s": 0.3, "refractory_s": 1.5}
 HOP_S = 0.1
 MICRO = "microwakeword"
 # What that kind of file asks of a recipe: its front end, and two classes.
 FOR_MICRO = ("frontend=micro_frontend", "task.silence=false", "task.apart=[]")
-SMALL, SMALL_S = "model=mixednet", 0.85  # a network that such devices carry, and the shortest window it takes
+# A network that such devices carry, the shortest window it takes, and one for shorter windows.
+SMALL, SMALL_S, SHORT = "model=mixednet", 0.85, "model=ds_cnn"
 
 
 def make(
@@ -84,7 +85,7 @@ def make(
     table, window_s = build(wanted, out / "corpus", data)
     progress.step(f"{len(table):,} clips")
     if MICRO in targets:
-        overrides = [*FOR_MICRO, *([SMALL] if window_s >= SMALL_S else []), *overrides]
+        overrides = [*FOR_MICRO, SMALL if window_s >= SMALL_S else SHORT, *overrides]
     settings = RECIPE | {
         "corpus": str((out / "corpus" / "table.jsonl").absolute()),
         "task": TASK | {"words": [wanted.phrase], "apart": _apart(table, wanted), "languages": [wanted.language]},

@@ -90,7 +90,8 @@ def plan(
     language : `en`, `zh`, or the name of any voice of espeak-ng, such as `de` or `fr-fr`.
     near_words : further phrases, as text, that the detector must leave alone.
     amounts : how much of each.
-    others : words that people say beside it; in Latin letters they are English where the language is Mandarin.
+    others : words that people say beside it; in Latin letters they are English where the language is Mandarin, and
+        said by espeak-ng alone.
     voices : of other programs, as `earnest.speaking.programs` names them.
     seed : of all that is drawn.
 
@@ -134,10 +135,10 @@ def plan(
             say("near", text, int(timbre))
     for text in invented:
         say("babble", text, int(rng.integers(len(TIMBRES))))
+    foreign = {text for text in others if text.isascii() and accents == ACCENTS["zh"]}
     for text in others:
-        spoken = ACCENTS["en"] if text.isascii() and accents == ACCENTS["zh"] else accents
         for _ in range(amounts.other):
-            say("other", text, int(rng.integers(len(TIMBRES))), spoken)
+            say("other", text, int(rng.integers(len(TIMBRES))), ACCENTS["en"] if text in foreign else accents)
     words, commands = phrase.split(), 0
     for voice in voices:
         speaker = voice
@@ -145,7 +146,7 @@ def plan(
             speaker, commands = f"command {commands}", commands + 1
         texts = [("word", phrase)] * amounts.takes
         texts += [("near", text) for text in (*near_words, *(words if len(words) > 1 else ()))]
-        texts += [("other", text) for text in others]
+        texts += [("other", text) for text in others if text not in foreign]
         able = programs.says_phonemes(voice)
         for kind, some in (("near", nearest if able else ()), ("babble", invented if able else everyday.split())):
             texts += [(kind, some[number]) for number in rng.permutation(len(some))[: amounts.takes]]
