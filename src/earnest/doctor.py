@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -175,19 +176,20 @@ def cache_folder() -> Check:
 
 
 def corpora(data: Path | None = None) -> list[Check]:
-    """Which corpora are on this machine, and the library that speaks the embedded one."""
+    """Which corpora are on this machine, the library that speaks the embedded one, and what else speaks here."""
     given = data or (Path(os.environ["EARNEST_DATA"]) if os.environ.get("EARNEST_DATA") else None)
     if given is not None and not given.is_dir():
         return [
             Check("corpora", False, f"{given} is not a folder", "Point EARNEST_DATA or --data at your corpora."),
             _espeak(),
+            _voices(),
         ]
     places = [place for place in (given, files.cache_folder() / "corpora") if place is not None]
     names = [name for name in registry.names("corpora") if name != "folder"]
     found = [name for name in names if any((place / name).is_dir() for place in places)]
     where = f"EARNEST_DATA={given}" if given else "EARNEST_DATA is not set"
     remedy = None if found else "Try `earnest demo`, which needs none, or `earnest fetch fsdd`."
-    return [Check("corpora", True, f"{where}; found: {', '.join(found) or 'none'}", remedy), _espeak()]
+    return [Check("corpora", True, f"{where}; found: {', '.join(found) or 'none'}", remedy), _espeak(), _voices()]
 
 
 def _espeak() -> Check:
@@ -200,6 +202,16 @@ def _espeak() -> Check:
     except (ImportError, OSError, RuntimeError) as error:
         return Check("espeak-ng", False, str(error), "pip install --force-reinstall espeakng-loader")
     return Check("espeak-ng", library.is_file(), str(library))
+
+
+def _voices() -> Check:
+    """Programs with voices made from recordings of people, which help wake words."""
+    from earnest.speaking import programs
+
+    counts = Counter(voice.partition("/")[0] for voice in programs.listed("en"))
+    if not counts:
+        return Check("other voices", True, "none", "For wake words: flite, festival, pico2wave or mbrola.")
+    return Check("other voices", True, f"{', '.join(f'{name} {count}' for name, count in counts.items())} (English)")
 
 
 def microphone() -> Check:

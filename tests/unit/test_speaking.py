@@ -61,9 +61,9 @@ def only_flite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("only_flite")
 def test_voices_that_are_installed_and_make_a_sound_are_found() -> None:
-    assert programs.installed("en", "hello") == ["flite/slt"]
-    assert programs.installed("en-us", "hello") == ["flite/slt"]
-    assert programs.installed("de", "hallo") == []
+    assert programs.able("en", "hello") == ["flite/slt"]
+    assert programs.able("en-us", "hello") == ["flite/slt"]
+    assert programs.able("de", "hallo") == []
 
 
 @pytest.mark.usefixtures("only_flite")
@@ -82,7 +82,7 @@ def test_a_program_speaks_beside_espeak_and_at_the_speed_asked_for(tmp_path: Pat
     ["flite/slt", "festival/kal_diphone", "pico2wave/en-US", "mbrola/mb-us1"],
 )
 def test_real_programs_speak(tmp_path: Path, voice: str) -> None:
-    if voice not in programs.installed("en", "hello"):
+    if voice not in programs.able("en", "hello"):
         pytest.skip(f"the voice {voice} is not installed")
     fast, slow = (Utterance(f"{rate}.wav", "one & two", voice, rate) for rate in (260, 130))
     speak([fast, slow], tmp_path)

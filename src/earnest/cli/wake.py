@@ -67,7 +67,7 @@ def wakeword(
     from earnest.speaking import programs
     from earnest.wakeword import Wanted, make, spoken_by
 
-    voices = programs.installed(lang, phrase) if other_voices else []
+    voices = programs.able(lang, phrase) if other_voices else []
     if voices:
         names = ", ".join(dict.fromkeys(voice.partition("/")[0] for voice in voices))
         say(f"Said by espeak-ng, and by {len(voices)} voices of {names}.", quiet=quiet or as_json)

@@ -44,16 +44,20 @@ def says_phonemes(voice: str) -> bool:
     return voice.startswith("mbrola/")
 
 
-def installed(language: str, text: str) -> list[str]:
-    """The voices of a language, by name, that are installed here and can say a text; [] where there are none.
+def listed(language: str) -> list[str]:
+    """The voices of a language that the programs on this machine name.
 
     Parameters
     ----------
     language : `en`, `zh`, or a voice of espeak-ng, such as `de` or `fr-fr`; its first part decides.
-    text : what each has to say, as a try.
     """
     base = language.split("-")[0]
-    names = [*_flite(base), *_festival(base), *(f"pico2wave/{name}" for name in PICO.get(base, ())), *_mbrola(base)]
+    return [*_flite(base), *_festival(base), *_pico(base), *_mbrola(base)]
+
+
+def able(language: str, text: str) -> list[str]:
+    """Those of them that make a sound of a text."""
+    names = listed(language)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         tries = [Utterance(f"{number}.wav", text, name) for number, name in enumerate(names)]
         works = pool.map(lambda one: _works(one, folder), tries)
@@ -131,6 +135,10 @@ def _festival(language: str) -> list[str]:
     lines = _printed(["festival", "-b", f"{_LANGUAGES} (voice.list))"]).splitlines()
     found = [line.split()[0] for line in lines if line.split()[1:2] == [FESTIVAL[language]]]
     return [f"festival/{name}" for name in sorted(found)]
+
+
+def _pico(language: str) -> list[str]:
+    return [f"pico2wave/{name}" for name in PICO.get(language, ()) if shutil.which("pico2wave")]
 
 
 def _mbrola(language: str) -> list[str]:
