@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from earnest import alarms, corpora, recipe, tasks
+from earnest import alarms, corpora, recipe, registry, tasks
 from earnest.corpora._info import write_tone
 from earnest.corpora._recordings import open_recordings, says
 from earnest.errors import DataError, RecipeError
@@ -171,6 +171,14 @@ def test_a_corpus_keeps_its_speakers(data: Path) -> None:
     frame = open_recordings("speech_commands", data)
     assert frame["speaker"][0] == f"speech_commands/{SPEAKERS[0]}"
     assert frame["source"].null_count() == len(frame), "the speaker keeps them together"
+
+
+def test_a_label_is_what_is_said_in_corpora_of_words_alone(data: Path) -> None:
+    assert set(open_recordings("speech_commands", data)["text"]) >= {"yes", "no"}
+    registry.load("corpora", "ravdess").example(data / "ravdess", np.random.default_rng(0))
+    feelings = open_recordings("ravdess", data)
+    assert len(feelings) > 0
+    assert feelings["text"].null_count() == len(feelings)
 
 
 def test_what_is_only_heard_in_streams_is_no_loss_to_training(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ class CorpusInfo:
 
     `protocol` is the evaluation its authors or its field prescribe; `embedded` corpora are made on the spot and need no
     download; `synthetic` ones contain no human recordings. `layout` says in a line what the folder looks like.
-    `request` says, for a corpus that no program may download, how one comes by it.
+    `request` says, for a corpus that no program may download, how one comes by it. Labels of a corpus of `words` are
+    what is said.
     """
 
     name: str
@@ -50,6 +51,7 @@ class CorpusInfo:
     task: str = "classification"
     embedded: bool = False
     synthetic: bool = False
+    words: bool = False
     layout: str = ""
     request: str = ""
 

@@ -43,8 +43,8 @@ def open_recordings(spec: str, data: Path | None = None) -> pl.DataFrame:
     if spec in registry.names("corpora") and spec != "folder":
         beside = data if data is not None and (data / spec).is_dir() else None
         frame = corpora.open_table(spec, data=beside).frame
-        if "text" not in frame.columns and "label" in frame.columns:
-            frame = frame.with_columns(text=pl.col("label").cast(pl.String))  # in corpora of words, what is said
+        if "text" not in frame.columns and corpora.info(spec).words:
+            frame = frame.with_columns(text=pl.col("label").cast(pl.String))
     else:
         frame = _of_folder(_folder(spec, data))
     name = PurePosixPath(spec).name

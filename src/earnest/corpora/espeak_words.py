@@ -33,6 +33,7 @@ INFO = CorpusInfo(
     protocol="none official; unseen voices: group-k-fold by speaker",
     embedded=True,
     synthetic=True,
+    words=True,
 )
 
 TAKES = 4

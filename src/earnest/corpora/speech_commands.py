@@ -34,6 +34,7 @@ INFO = CorpusInfo(
     ),
     protocol="official: validation_list.txt and testing_list.txt, which keep speakers apart",
     layout="WORD/SPEAKER_nohash_TAKE.wav, such as yes/0a7c2a8d_nohash_0.wav",
+    words=True,
 )
 
 _NAME = re.compile(r"(?P<speaker>[0-9a-f]+)_nohash_(?P<take>\d+)")
