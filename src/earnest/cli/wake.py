@@ -68,9 +68,11 @@ def wakeword(
     from earnest.wakeword import Wanted, make, spoken_by
 
     voices = programs.able(lang, phrase) if other_voices else []
-    if voices:
-        names = ", ".join(dict.fromkeys(voice.partition("/")[0] for voice in voices))
-        say(f"Said by espeak-ng, and by {len(voices)} voices of {names}.", quiet=quiet or as_json)
+    names = ", ".join(dict.fromkeys(voice.partition("/")[0] for voice in voices))
+    if names:
+        say(f"Said by espeak-ng, and by {len(voices)} voices of {names}.", quiet=quiet)
+    elif other_voices:
+        say("Said by espeak-ng alone: flite, festival, pico2wave and mbrola have no voice for it here.", quiet=quiet)
     wanted = Wanted(
         phrase=phrase,
         language=lang,
