@@ -85,7 +85,10 @@ def say(utterance: Utterance, folder: Path) -> None:
     done = subprocess.run(arguments, input=utterance.text, capture_output=True, encoding="utf-8", check=False)
     if done.returncode != 0 or not file.is_file():
         last = (done.stderr.strip().splitlines() or ["it wrote no file"])[-1]
-        raise DataError(f"the voice command failed for {utterance.text!r}: {last}", f"It was: {' '.join(arguments)}")
+        without = "" if utterance.voice.startswith(COMMAND) else "; --no-other-voices does without"
+        raise DataError(
+            f"the voice command failed for {utterance.text!r}: {last}", f"It was: {' '.join(arguments)}{without}"
+        )
 
 
 def _arguments(utterance: Utterance) -> list[str]:
