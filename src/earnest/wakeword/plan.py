@@ -139,16 +139,18 @@ def plan(
     for text in others:
         for _ in range(amounts.other):
             say("other", text, int(rng.integers(len(TIMBRES))), ACCENTS["en"] if text in foreign else accents)
-    words, commands = phrase.split(), 0
+    # What every further voice says, and what it draws from; few say phonemes.
+    own = [("word", phrase)] * amounts.takes
+    own += [("near", text) for text in (*near_words, *(phrase.split() if " " in phrase else ()))]
+    own += [("other", text) for text in others if text not in foreign]
+    commands = [voice for voice in voices if voice.startswith(programs.COMMAND)]
     for voice in voices:
-        speaker = voice
-        if voice.startswith(programs.COMMAND):
-            speaker, commands = f"command {commands}", commands + 1
-        texts = [("word", phrase)] * amounts.takes
-        texts += [("near", text) for text in (*near_words, *(words if len(words) > 1 else ()))]
-        texts += [("other", text) for text in others if text not in foreign]
-        able = programs.says_phonemes(voice)
-        for kind, some in (("near", nearest if able else ()), ("babble", invented if able else everyday.split())):
+        speaker = f"command {commands.index(voice)}" if voice in commands else voice
+        wide = {"near": nearest, "babble": invented}
+        if not programs.says_phonemes(voice):
+            wide = {"near": [], "babble": everyday.split()}
+        texts = list(own)
+        for kind, some in wide.items():
             texts += [(kind, some[number]) for number in rng.permutation(len(some))[: amounts.takes]]
         for kind, text in texts:
             add(kind, text, voice, speaker, "train")
