@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from earnest import audio, wakeword
+from earnest import audio, recipe, tasks, wakeword
 from earnest.corpora._recordings import says
 from earnest.errors import DataError
 from earnest.recipe import Recipe
+from earnest.shipping.assemble import licences_of
 from earnest.table import Table
 from earnest.wakeword import near, spoken_by
 from earnest.wakeword.corpus import Wanted, build
@@ -196,6 +197,11 @@ def test_a_command_is_a_further_voice(people: Path, tmp_path: Path) -> None:
     assert sorted(set(spoken["label"])) == ["happy", "marvin", "unknown"]
     assert (spoken["label"] == "happy").sum() == 1
     assert (spoken["label"] == "marvin").sum() == FEW.takes
+    cell = recipe.parse({"corpus": "x", "model": "ds_cnn", "task": {"name": "keyword", "words": ["marvin"]}})
+    compose = tasks.find(cell.task).compose
+    assert compose is not None
+    names = [entry["corpus"] for entry in licences_of(compose(table, "label", cell, None))]
+    assert sorted(names) == sorted(["espeak-ng", "command", people.name]), "and no `wakeword`"
     for wrong, match in (("no-such-program {text}", "no program"), (f"{sys.executable} -c 1", "wrote no file")):
         with pytest.raises(DataError, match=match):
             build(Wanted("marvin", commands=(wrong,), amounts=FEW), tmp_path / "again")

@@ -132,11 +132,12 @@ def assemble_bundle(
 
 
 def licences_of(table: Table) -> list[dict[str, Any]]:
-    """One entry for each corpus that was trained on: the table's own, and those beside it."""
+    """One entry for each corpus that was trained on: the table itself, or what its clips are of; and those beside it."""
     own = {key: table.info[key] for key in ("title", "licence", "citation", "home") if table.info.get(key)}
-    found = [{"corpus": table.name} | own] if table.info.get("learnt", True) else []
-    beside = [entry for entry in table.info.get("beside", ()) if entry["learnt"]]
-    return found + [{"corpus": entry["corpus"], "licence": entry["licence"] or "not known"} for entry in beside]
+    others = [*table.info.get("of_clips", ()), *(entry for entry in table.info.get("beside", ()) if entry["learnt"])]
+    found = [{"corpus": table.name} | own] if table.info.get("learnt", True) and not table.info.get("of_clips") else []
+    named = dict.fromkeys((entry["corpus"], entry["licence"] or "not known") for entry in others)
+    return found + [{"corpus": corpus, "licence": licence} for corpus, licence in named]
 
 
 def describe_spotting(recipe: Recipe, scores: Mapping[str, Any], fold: str) -> dict[str, Any] | None:

@@ -31,12 +31,27 @@ MBROLA = Path("/usr/share/mbrola")  # where espeak-ng looks for a voice's data
 FESTIVAL = {"en": "english", "es": "spanish", "it": "italian", "cs": "czech", "fi": "finnish", "ru": "russian"}
 PICO = {"en": ("en-US", "en-GB"), "de": ("de-DE",), "es": ("es-ES",), "fr": ("fr-FR",), "it": ("it-IT",)}
 COMMAND = "command/"
+LICENCES = {
+    "espeak-ng": "synthetic, by espeak-ng (GPL 3)",
+    "flite": "synthetic; each voice of flite has its own",
+    "festival": "synthetic; each voice of festival has its own",
+    "pico2wave": "synthetic, by SVOX Pico (Apache 2.0)",
+    "mbrola": "synthetic; each voice of mbrola has its own, many non-commercial: not in products that are sold",
+    "command": "synthetic, by a command of the user",
+}
+"""Program → what is known of the licence of its voices."""
 _LANGUAGES = '(mapcar (lambda (v) (format t "%s %s\\n" v (cadr (assoc (quote language) (cadr (voice.description v))))))'
 
 
+def program_of(voice: str) -> str:
+    """The program in PROGRAM/VOICE; `espeak-ng` for a voice of its own."""
+    program = voice.partition("/")[0]
+    return program if program in LICENCES else "espeak-ng"
+
+
 def is_program(voice: str) -> bool:
-    """Whether a voice's name is PROGRAM/VOICE, rather than one of espeak-ng's own."""
-    return voice.partition("/")[0] in ("flite", "festival", "pico2wave", "mbrola", "command")
+    """Whether another program than espeak-ng's library speaks."""
+    return program_of(voice) != "espeak-ng"
 
 
 def says_phonemes(voice: str) -> bool:

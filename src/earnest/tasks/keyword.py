@@ -119,6 +119,7 @@ def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Pat
     if not table.has(column):
         return table  # which `labels` reports
     clips, wanted = _classes(config, table.frame, column, table.name)
+    info = {**table.info, "of_clips": _of_clips(clips)}
     extra = []
     places = _own_background(table) + list(config.background)
     if places:
@@ -139,7 +140,7 @@ def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Pat
         pieces = _pieces(pl.concat(negatives), round(config.others * wanted), length_s, step_s)
         extra.append(pieces.with_columns(pl.lit(PIECE).alias(STREAM)))
     if not extra:
-        return Table(clips, table.name, table.bad_rows, table.info)
+        return Table(clips, table.name, table.bad_rows, info)
     added = pl.concat(extra, how="diagonal").unique("id", keep="first", maintain_order=True)
     silent = pl.col(STREAM).fill_null("background") == "background"
     added = added.with_columns(pl.when(silent).then(pl.lit(SILENCE)).otherwise(pl.lit(UNKNOWN)).alias(column))
@@ -148,7 +149,7 @@ def compose(config: Config, table: Table, column: str, recipe: Recipe, data: Pat
         both = both.with_columns(pl.col(column).replace(SILENCE, UNKNOWN))
     learnt = pl.col(STREAM).is_null() | (pl.lit(config.learn_negatives) & (pl.col(STREAM) != ONLY))
     beside = added.group_by("corpus", "licence", maintain_order=True).agg(learnt.any().alias("learnt"))
-    info = {**table.info, "beside": beside.to_dicts()}
+    info |= {"beside": beside.to_dicts()}
     return Table.from_frame(both, table.name, info=info, bad_rows=table.bad_rows)
 
 
@@ -182,6 +183,14 @@ def _classes(config: Config, frame: pl.DataFrame, column: str, name: str) -> tup
     words = pl.col(column).cast(pl.String)
     known = words.is_in(classes)
     return chosen.with_columns(pl.when(known).then(words).otherwise(pl.lit(UNKNOWN)).alias(column)), mean
+
+
+def _of_clips(clips: pl.DataFrame) -> list[dict[str, Any]]:
+    """The corpora, with their licences, of clips that are trained on, where a table of several tells them."""
+    if not {"corpus", "licence"} <= set(clips.columns):
+        return []
+    learnt = clips.filter(pl.col("split") == "train") if "split" in clips.columns else clips
+    return learnt.select("corpus", "licence").drop_nulls("corpus").unique(maintain_order=True).to_dicts()
 
 
 def _drawn(names: Sequence[str], count: int) -> list[str]:

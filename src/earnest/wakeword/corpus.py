@@ -30,7 +30,7 @@ from earnest import audio
 from earnest.corpora._recordings import open_recordings, plain, says
 from earnest.errors import DataError
 from earnest.speaking import speak
-from earnest.speaking.programs import COMMAND
+from earnest.speaking.programs import COMMAND, LICENCES, program_of
 from earnest.table import Table
 from earnest.tasks import SAID, STREAM
 from earnest.tasks.keyword import KEPT, SILENCE, UNKNOWN
@@ -121,7 +121,7 @@ def build(wanted: Wanted, folder: Path, data: Path | None = None) -> tuple[Table
 
 
 def _spoken_row(spoken: Spoken, phrase: str) -> Row:
-    file = spoken.utterance.file
+    file, program = spoken.utterance.file, program_of(spoken.utterance.voice)
     return {
         "id": f"synthetic/{file}",
         "audio": file,
@@ -130,6 +130,8 @@ def _spoken_row(spoken: Spoken, phrase: str) -> Row:
         "split": spoken.part,
         "kind": spoken.kind,
         "text": spoken.utterance.text,
+        "corpus": program,
+        "licence": LICENCES[program],
     }
 
 
@@ -195,7 +197,7 @@ def _opened(place: str, phrase: str, data: Path | None) -> pl.DataFrame:
 
 def _real_row(row: Row, phrase: str, part: str) -> Row:
     return {
-        **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker", "corpus", "kind", "text")},
+        **{key: row[key] for key in ("audio", "start_s", "end_s", "speaker", "corpus", "licence", "kind", "text")},
         "id": f"real/{row['id']}",
         "label": UNKNOWN if row["kind"] == "speech" else phrase,
         "split": part,
