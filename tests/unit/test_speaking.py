@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,13 @@ def test_phonemes_are_spoken_as_the_text_is(tmp_path: Path) -> None:
     text, said = (audio.load(tmp_path / f"{name}.wav", 16_000).samples for name in ("text", "said"))
     assert len(text) == pytest.approx(len(said), rel=0.05)
     assert len(text) > 4_000
+
+
+def test_a_timbre_with_breath_says_the_same_at_another_time(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        speak([Utterance(f"{name}.wav", "hello", "en-us+whisper")], tmp_path)
+        time.sleep(1.1)
+    assert (tmp_path / "first.wav").read_bytes() == (tmp_path / "second.wav").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def assemble_bundle(
 
 
 def licences_of(table: Table) -> list[dict[str, Any]]:
-    """One entry for each corpus that was trained on: the table itself, or what its clips are of; and those beside it."""
+    """One entry for each corpus that was trained on: the table, or what its clips are of, and those beside it."""
     own = {key: table.info[key] for key in ("title", "licence", "citation", "home") if table.info.get(key)}
     others = [*table.info.get("of_clips", ()), *(entry for entry in table.info.get("beside", ()) if entry["learnt"])]
     found = [{"corpus": table.name} | own] if table.info.get("learnt", True) and not table.info.get("of_clips") else []

@@ -105,6 +105,8 @@ class Espeak:
         self.sample_rate = int(self._library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data, _DONT_EXIT))
         if self.sample_rate <= 0:
             raise DataError("espeak-ng does not start.", "Reinstall it: pip install --force-reinstall espeakng-loader")
+        # Some timbres breathe, by random numbers that the library would begin with the time of day.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._blocks: list[npt.NDArray[np.int16]] = []
         self._callback = _CALLBACK(self._receive)  # kept here: the library calls it for as long as it runs
