@@ -65,6 +65,12 @@ KEYS = {  # name → key, code, key code
 }
 MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
 TEXTS = {"Space": " ", "Enter": "\r"}
+# How the browser ends an answer that the page did not stay for.
+LEFT = (
+    "Inspected target navigated or closed",
+    "Execution context was destroyed.",
+    "Cannot find default execution context",
+)
 
 
 class PageError(AssertionError):
@@ -258,6 +264,12 @@ class Page(Wire):
         if answer.get("loaderId"):  # absent where only what follows the # has changed
             self.wait_for_event("Page.loadEventFired", timeout_s, seen)
 
+    def reload(self, timeout_s: float = 20.0) -> None:
+        """Load the page anew, and wait until it is loaded."""
+        seen = len(self.events)
+        self.send("Page.reload")
+        self.wait_for_event("Page.loadEventFired", timeout_s, seen)
+
     def wait_for_event(self, method: str, timeout_s: float = 10.0, since: int = 0) -> dict[str, Any]:
         """The first event of that name after the first `since` ones."""
         end = time.monotonic() + timeout_s
@@ -284,10 +296,15 @@ class Page(Wire):
         return answer["result"].get("value")
 
     def wait_for(self, js_condition: str, timeout_s: float = 10.0) -> Any:
-        """Wait until a JavaScript expression is true; its value."""
+        """Wait until a JavaScript expression is true; its value. The page may be on its way to another meanwhile."""
         end = time.monotonic() + timeout_s
         while True:
-            value = self.evaluate(js_condition)
+            try:
+                value = self.evaluate(js_condition)
+            except PageError as error:
+                if not str(error).endswith(LEFT):
+                    raise
+                value = None
             if value:
                 return value
             if time.monotonic() > end:

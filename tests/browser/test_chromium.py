@@ -78,6 +78,15 @@ def test_what_is_not_there_is_named(opened: Page) -> None:
         opened.wait_for("false", 0.1)
 
 
+def test_it_waits_while_the_page_loads_anew(opened: Page) -> None:
+    opened.evaluate("window.old = true")
+    opened.reload()
+    assert opened.evaluate("window.old") is None
+    opened.evaluate("window.old = true; setTimeout(() => location.reload(), 100)")
+    slow = "new Promise((done) => setTimeout(done, 5000))"  # asked of the page before, which goes without an answer
+    assert opened.wait_for(f"window.old ? {slow} : document.title") == "t"
+
+
 def test_it_looks_in_both_themes(opened: Page, tmp_path: Path) -> None:
     opened.dark(True)
     assert opened.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")

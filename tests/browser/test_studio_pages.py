@@ -256,7 +256,7 @@ def test_labels_drawn_are_exported_and_read_back(opened: Page, tmp_path: Path) -
         (tmp_path / f"labels.{suffix}").write_text(text, encoding="utf-8")
     [(_, begin_s, end_s, label)] = read_rttm(tmp_path / "labels.rttm")
     assert (round(begin_s, 3), round(end_s, 3), label) == (0.125, 0.25, "wren")
-    opened.send("Page.reload")
+    opened.reload()
     opened.wait_for("document.querySelector('.label-table input[type=text]')?.value === 'wren'")
 
 
