@@ -8,12 +8,13 @@ no person spoke do not.
 
 The threshold of a fold is the lowest at which its validation stream, made of recordings of validation groups, gives no
 more than the wanted rate of false alarms; test streams decide nothing. Windows are scored by the exported file and
-decoded by `earnest.runtime.spotting`, as in a live stream; only the joints between recordings are not real.
+decoded by `earnest.runtime.spotting`, as in a live stream; only the joints between recordings are not real. A file that
+hears streams in its own way, such as one for a device, chooses a threshold of its own in the same streams.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from earnest.scoring.alarms import THRESHOLDS
 from earnest.splits import Fold
 from earnest.table import Table
 from earnest.tasks import ONLY, PIECE, SAID, STREAM, Listening, Task
-from earnest.training.batches import Examples
 from earnest.training.inputs import Inputs
 from earnest.training.waveforms import Waveforms
 
@@ -78,32 +78,96 @@ class Part:
     words: Sequence[int]
 
 
+Answers = Callable[[Iterable[np.ndarray]], Iterator[tuple[int, np.ndarray]]]
+"""A stream in pieces of any length → where a window ends, in samples, and its scores (labels,), window by window."""
+
+
+def in_windows(model: Path, inputs: Inputs) -> Answers:
+    """The answers of an exported file, each window computed anew."""
+    session = open_session(model, 1)
+    window, hop = inputs.window, inputs.hop
+
+    def answers(pieces: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+        at, rest = 0, np.zeros(0, np.float32)  # `rest` begins at `at`, where the next window begins
+        ahead = 0  # samples until then, where the hop is longer than the window
+        for piece in pieces:
+            rest = np.concatenate([rest, piece[ahead:]])
+            ahead = max(0, ahead - len(piece))
+            count = max(0, (len(rest) - window) // hop + 1)
+            for first in range(0, count, BATCH):
+                starts = range(first * hop, min(first + BATCH, count) * hop, hop)
+                batch = np.stack([rest[start : start + window] for start in starts])
+                (scores,) = session.run([OUTPUT], {INPUT: batch})
+                yield from zip(
+                    [at + start + window for start in starts], scores * batch.any(axis=1, keepdims=True), strict=True
+                )
+            ahead += max(0, count * hop - len(rest))
+            at, rest = at + count * hop, rest[count * hop :]
+
+    return answers
+
+
 @dataclass(frozen=True)
 class Ear:
     """A model with its decoder, and the sounds it is to hear.
 
     Attributes
     ----------
-    model : the exported file.
+    answers : of the model.
+    window, step : samples that an answer sees, and from one answer to the next.
     waveforms, classes : all clips of the table, and the column of each one's label.
     kinds, corpora : of every row, `speech` or `background` (None for clips), and the corpus it is of.
-    inputs, labels : windows in samples, and the columns of the scores.
+    made : rows that no person spoke.
+    labels : the columns of the scores.
     listening : the task's numbers.
     """
 
-    model: Path
+    answers: Answers
+    window: int
+    step: int
     waveforms: Waveforms
     classes: np.ndarray
     kinds: Sequence[str | None]
     corpora: Sequence[str]
-    inputs: Inputs
+    made: frozenset[int]
     labels: tuple[str, ...]
     listening: Listening
+
+    @classmethod
+    def of(
+        cls,
+        answers: Answers,
+        inputs: Inputs,
+        table: pl.DataFrame,
+        waveforms: Waveforms,
+        targets: np.ndarray,
+        labels: Sequence[str],
+        listening: Listening,
+    ) -> Ear:
+        """The ear of a run: `table` and `targets` (clips, labels) are those of its waveforms."""
+        made = np.flatnonzero(table["speaker"].str.starts_with(SYNTHETIC).fill_null(False))
+        return cls(
+            answers=answers,
+            window=inputs.window,
+            step=inputs.hop,
+            waveforms=waveforms,
+            classes=targets.argmax(1),
+            kinds=table[STREAM].to_list(),
+            corpora=table["corpus"].to_list(),
+            made=frozenset(made.tolist()),
+            labels=tuple(labels),
+            listening=listening,
+        )
 
     @property
     def sample_rate(self) -> int:
         """Hz."""
         return self.waveforms.sample_rate
+
+    @property
+    def smoothed(self) -> int:
+        """Over how many answers scores are averaged."""
+        return smoothed_windows(self.spotting(0.5), self.sample_rate, self.step)
 
     def spotting(self, threshold: float) -> Spotting:
         """The decoder's numbers with a threshold."""
@@ -116,23 +180,10 @@ class Ear:
 
     def hear(self, pieces: Iterable[np.ndarray]) -> Heard:
         """The smoothed scores of all windows of a stream, given in pieces of any length."""
-        session = open_session(self.model, 1)
-        smoother = Smoother(smoothed_windows(self.spotting(0.5), self.sample_rate, self.inputs.hop))
-        heard, at, rest = Heard(), 0, np.zeros(0, np.float32)  # `rest` begins at `at`, where the next window begins
-        window, hop = self.inputs.window, self.inputs.hop
-        ahead = 0  # samples until then, where the hop is longer than the window
-        for piece in pieces:
-            rest = np.concatenate([rest, piece[ahead:]])
-            ahead = max(0, ahead - len(piece))
-            count = max(0, (len(rest) - window) // hop + 1)
-            for first in range(0, count, BATCH):
-                starts = range(first * hop, min(first + BATCH, count) * hop, hop)
-                batch = np.stack([rest[start : start + window] for start in starts])
-                (scores,) = session.run([OUTPUT], {INPUT: batch})
-                heard.ends.extend(at + start + window for start in starts)
-                heard.smoothed.extend(smoother.step(row) for row in scores * batch.any(axis=1, keepdims=True))
-            ahead += max(0, count * hop - len(rest))
-            at, rest = at + count * hop, rest[count * hop :]
+        smoother, heard = Smoother(self.smoothed), Heard()
+        for end, scores in self.answers(pieces):
+            heard.ends.append(end)
+            heard.smoothed.append(smoother.step(scores))
         return heard
 
 
@@ -172,45 +223,24 @@ class Spoken:
         return hits, wrong
 
 
-def listen(
-    model: Path,
-    table: Path,
-    examples: Examples,
-    parts: Sequence[tuple[Sequence[int], Sequence[int]]],
-    labels: tuple[str, ...],
-    listening: Listening,
-) -> dict[str, Any]:
-    """What the streams of a fold's validation and test part say about its exported model; see `measure`.
+def listen(ear: Ear, parts: Sequence[tuple[Sequence[int], Sequence[int]]], seed: int) -> dict[str, Any]:
+    """What the streams of a fold's validation and test part say about its model; see `measure`.
 
     Parameters
     ----------
-    model, table : the exported file, and the run's table.
-    examples : all clips, as the model was trained on them.
+    ear : the model, and all clips.
     parts : rows for streams, and rows of clips, of validation and test.
-    labels, listening : columns of the scores, and the task's numbers.
+    seed : of the pauses between words.
     """
-    frame = pl.read_parquet(table)
-    classes = examples.targets.argmax(1)
-    ear = Ear(
-        model=model,
-        waveforms=examples.waveforms,
-        classes=classes,
-        kinds=frame[STREAM].to_list(),
-        corpora=frame["corpus"].to_list(),
-        inputs=examples.inputs,
-        labels=labels,
-        listening=listening,
-    )
-    made = np.flatnonzero(frame["speaker"].str.starts_with(SYNTHETIC).fill_null(False))
-    validation, test = (part_of(ear, streams, clips, set(made.tolist())) for streams, clips in parts)
-    return measure(ear, validation, test, examples.seed)
+    validation, test = (part_of(ear, streams, clips) for streams, clips in parts)
+    return measure(ear, validation, test, seed)
 
 
-def part_of(ear: Ear, streams: Sequence[int], clips: Sequence[int], made: Collection[int] = ()) -> Part:
-    """The rows of a part, by what they are heard for; `made` are those that no person spoke."""
+def part_of(ear: Ear, streams: Sequence[int], clips: Sequence[int]) -> Part:
+    """The rows of a part, by what they are heard for."""
     words = [ear.labels.index(word) for word in ear.listening.words]
     said = [row for row in streams if ear.kinds[row] == SAID]
-    alone = [row for row in clips if ear.classes[row] in words and not (said and row in made)]
+    alone = [row for row in clips if ear.classes[row] in words and not (said and row in ear.made)]
     return Part([row for row in streams if row not in said], alone + said)
 
 
@@ -258,8 +288,7 @@ def _hours(ear: Ear, rows: Sequence[int]) -> float:
 def _spoken(ear: Ear, part: Part, seed: int) -> Spoken:
     """Each word once, in the order of the table, behind a pause; background of the part lies under all of it."""
     given, rate = ear.listening, ear.sample_rate
-    smoothing = smoothed_windows(ear.spotting(0.5), rate, ear.inputs.hop) * ear.inputs.hop
-    reach = ear.inputs.window + smoothing
+    reach = ear.window + ear.smoothed * ear.step
     least = reach + round((given.refractory_s + PAUSE_S[0]) * rate)
     rng = np.random.default_rng(seed)
     noise = _noise(ear, part.streams)

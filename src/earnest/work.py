@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, cast
 
 import numpy as np
+import polars as pl
 import torch
 from torch import nn
 
@@ -122,7 +123,10 @@ def _hear(unit: Unit, bench: Bench) -> dict[str, Any]:
     model, table = unit.directory / "model.onnx", unit.cache.parent / "table.parquet"
     if task.listening:
         parts = ((unit.streams[0], unit.validation), (unit.streams[1], unit.test))
-        return {"alarms": alarms.listen(model, table, examples, parts, unit.labels, task.listening)}
+        sounds = (pl.read_parquet(table), examples.waveforms, examples.targets)
+        answers = alarms.in_windows(model, examples.inputs)
+        ear = alarms.Ear.of(answers, examples.inputs, *sounds, unit.labels, task.listening)
+        return {"alarms": alarms.listen(ear, parts, examples.seed)}
     if task.detecting:
         label = unit.labels.index(task.detecting.label)
         found = activity.listen(model, table, examples, unit.streams, label, task.detecting, bench.frames)
