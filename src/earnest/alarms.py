@@ -120,6 +120,7 @@ class Ear:
     made : rows that no person spoke.
     labels : the columns of the scores.
     listening : the task's numbers.
+    thresholds : those that it can have, rising.
     """
 
     answers: Answers
@@ -132,6 +133,7 @@ class Ear:
     made: frozenset[int]
     labels: tuple[str, ...]
     listening: Listening
+    thresholds: Sequence[float] = THRESHOLDS
 
     @classmethod
     def of(
@@ -272,7 +274,7 @@ def measure(ear: Ear, validation: Part, test: Part, seed: int) -> dict[str, Any]
     record["words"] = [[row, bool(hit)] for row, hit in zip(spoken["test"].rows, hits.tolist(), strict=True)]
     record["curve"] = [
         [len(heard["test"].events(ear.gate(at))), int((~spoken["test"].found(ear.gate(at))[0]).sum())]
-        for at in THRESHOLDS
+        for at in ear.thresholds
     ]
     return record
 
@@ -335,9 +337,9 @@ def _choose(ear: Ear, heard: Heard, hours: float) -> tuple[float, bool | None]:
     """The lowest threshold from which on no higher one gives more alarms than wanted; the highest where all do."""
     if hours == 0:
         return ear.listening.threshold, None
-    chosen = THRESHOLDS[-1]
+    chosen = ear.thresholds[-1]
     reached = False
-    for threshold in reversed(THRESHOLDS):
+    for threshold in reversed(ear.thresholds):
         if len(heard.events(ear.gate(threshold))) > ear.listening.false_alarms_per_hour * hours:
             break
         chosen, reached = threshold, True

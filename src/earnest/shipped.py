@@ -3,7 +3,8 @@
     bundle, run ─ the fold's test clips ─► each file, and the streamer ─► score, difference from the scored model,
                                                                           size, latency, memory ─► bundle.json, card
 
-The scored model's own answers lie in the run; the difference is tested in pairs, clip by clip, resampled by group.
+The scored model's own answers lie in the run; the difference is tested in pairs, clip by clip, resampled by group. A
+file that tells one word from all else is asked no more, and so is the scored model beside it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from earnest.runtime import Bundle, Predictor, Streamer
 from earnest.runtime.bundle import MODEL, Kind
 from earnest.runtime.combine import combine
 from earnest.runtime.engines import models_of, weights_beside
+from earnest.runtime.engines.microwakeword import ONE_WORD, word_of
 from earnest.runtime.frames import Frames
 from earnest.scoring import paired
 from earnest.shipping import layers
@@ -43,6 +45,7 @@ EIGHT_BITS = "model.int8.onnx"
 CHUNK_S = 0.1
 CALLS, LONGEST_S = 200, 3.0  # how often one second is run for the latency, and for how long at most
 GATE = 0.01
+REST, SAID = "other", ("target", "prediction")
 
 Answer = Callable[[np.ndarray], np.ndarray]
 
@@ -62,6 +65,7 @@ class FileScore:
     median_ms, p99_ms : to answer for one second of sound on one thread.
     peak_mb : memory that loading the file and answering adds to a process, at its peak.
     passes : whether the score is at most the gate below the scored model's.
+    word : the one that the file tells from all else, for files that do no more; score and difference are of that.
     """
 
     file: str
@@ -78,6 +82,7 @@ class FileScore:
     p99_ms: float
     peak_mb: float | None
     passes: bool
+    word: str | None = None
 
 
 def score(
@@ -174,6 +179,10 @@ def _score(
     labels, task = run_scores["labels"], prepared.task
     clips = clips_of(scored, prepared)
     given = np.stack([answer(clip) for clip in clips])
+    word = word_of(bundle) if file.endswith(ONE_WORD) else None
+    if word is not None:
+        given, scored = against_rest(given, word), asked_for(scored, word, labels)
+        labels = [labels[word], REST]
     expected = np.array(scored["scores"].to_list())
     ours = scored.with_columns(
         pl.Series("scores", given.tolist(), pl.List(pl.Float64)),
@@ -208,6 +217,24 @@ def _score(
         p99_ms=float(np.quantile(times, 0.99)),
         peak_mb=memory(bundle, name) if file != STREAMED else None,
         passes=value >= before - gate,
+        word=None if word is None else labels[0],
+    )
+
+
+def against_rest(scores: np.ndarray, word: int) -> np.ndarray:
+    """Scores (clips, labels) → those of one word and of its strongest rival, as if there were no others (clips, 2)."""
+    pair = np.stack([scores[:, word], np.delete(scores, word, axis=1).max(axis=1)], axis=1)
+    return np.asarray(pair / pair.sum(axis=1, keepdims=True))
+
+
+def asked_for(answers: pl.DataFrame, word: int, labels: Sequence[str]) -> pl.DataFrame:
+    """Answers of classes as answers to whether each clip is the word."""
+    scores = against_rest(np.array(answers["scores"].to_list()), word)
+    targets = against_rest(np.array(answers["targets"].to_list()), word)
+    return answers.with_columns(
+        pl.Series("scores", scores.tolist(), pl.List(pl.Float64)),
+        pl.Series("targets", targets.tolist(), pl.List(pl.Float64)),
+        pl.when(pl.col(*SAID) == labels[word]).then(pl.col(*SAID)).otherwise(pl.lit(REST)).name.keep(),
     )
 
 

@@ -1,4 +1,4 @@
-"""From recordings of one word to the file that ESPHome runs, scored like every other file of the bundle."""
+"""From recordings of words to the file that ESPHome runs for one of them, scored like all other files of the bundle."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tone(pitch_hz: float, rng: np.random.Generator) -> np.ndarray:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    for name, pitch_hz in {"low": 400.0, "other": 2800.0}.items():
+    for name, pitch_hz in {"low": 400.0, "high": 1200.0, "other": 2800.0}.items():
         for speaker in range(8):
             for take in range(3):
                 path = root / f"speech_commands/{name}/{speaker:08x}_nohash_{take}.wav"
@@ -63,7 +63,7 @@ def test_word_to_device(name: str, data: Path, tmp_path: Path, monkeypatch: pyte
         pytest.skip("needs the converter, which `earnest export --to tflite` fetches once")
     model, frames, answers = NETWORKS[name]
     monkeypatch.setattr(shipped, "CALLS", 3)
-    options = "words: [low], background: [noises], silence: false, languages: [xx], smoothing_s: 0.3"
+    options = "words: [low], apart: [high], background: [noises], languages: [xx], smoothing_s: 0.3"
     (cell,) = recipe.load(
         None,
         [
@@ -85,11 +85,20 @@ def test_word_to_device(name: str, data: Path, tmp_path: Path, monkeypatch: pyte
     assert (exported.bundle / manifest["model"]).is_file()
     assert (told["feature_step_size"], told["sliding_window_size"]) == (10, answers)
     assert 0 < told["probability_cutoff"] <= 0.995
+    heard = exported.heard["model.mww.tflite"]
+    assert heard["threshold"] == pytest.approx(told["probability_cutoff"])
+    assert heard["words"] == 12, "every test clip of the word, by the file itself"
+    assert heard["hours"] > 0
+    assert [at for at, *_ in heard["curve"]][-1] <= 0.995
+    kept = json.loads((exported.bundle / "bundle.json").read_text())["spotting"]["files"]["model.mww.tflite"]
+    assert kept["per_hour"] == heard["per_hour"]
+    assert "heard by itself" in (exported.bundle / "README.md").read_text()
     facts = json.loads((exported.bundle / "model.mww.facts.json").read_text())
     assert facts["inputs"][0]["shape"] == [1, frames, 40]
     assert told["tensor_arena_size"] > facts["arena_bytes"] > 2_000
     found = {one.file: one for one in shipped.score(exported.bundle, run, data=data)}
     small = found["model.mww.tflite"]
+    assert (small.word, found["model.onnx"].word) == ("low", None)
     assert small.same_decisions >= 0.9 * small.clips
     assert small.largest_difference < 0.2
 

@@ -208,12 +208,16 @@ def print_run(scores: dict[str, Any], *, hint: bool = True) -> None:
     from rich.console import Console
 
     from earnest.reporting.console import summary_table
+    from earnest.reporting.spotting import in_streams
     from earnest.reporting.verdict import verdict
 
     directory = Path(scores["run"])
     console = Console()
     console.print(summary_table(scores))
     console.print(verdict(scores), markup=False, highlight=False, soft_wrap=True)
+    if scores.get("spotting"):
+        heard = f"In streams that it has never heard, it {in_streams(scores['spotting']['point'])}."
+        console.print(heard, markup=False, highlight=False, soft_wrap=True)
     if scores.get("quarantined"):
         say(f"{scores['quarantined']} files were set aside: {directory / 'quarantine.jsonl'}")
     for name, place in (("report", directory / "report.html"), ("bundle", directory / "bundle")):

@@ -154,6 +154,7 @@ def export(
     """
     from earnest import deployment
     from earnest.cli.progress import watching
+    from earnest.reporting.spotting import in_streams
     from earnest.tabulation import find_runs
 
     place = find_runs([run])[0].path
@@ -162,9 +163,11 @@ def export(
     names = [name for files in done.files.values() for name in files]
     failed = [{"target": name, "error": p.message, "remedy": p.remedy} for name, p in done.problems.items()]
     if as_json:
-        print_json({"bundle": str(done.bundle), "files": names, "failed": failed})
+        print_json({"bundle": str(done.bundle), "files": names, "failed": failed, "heard": done.heard})
     else:
         typer.echo(done.bundle)
+        for file, point in done.heard.items():
+            say(f"{file} in streams: at its threshold {point['threshold']:g} it {in_streams(point)}.", quiet=quiet)
         next_step(f"earnest predict {done.bundle} FILE", quiet=quiet)
     for problem in failed:
         say(f"Not written: {problem['target']}: {problem['error']}\n{problem['remedy'] or ''}".rstrip())
@@ -204,7 +207,7 @@ def score(
     else:
         rows = [
             {
-                "file": one.file,
+                "file": f"{one.file} ({one.word} or not)" if one.word else one.file,
                 "score": (one.score, *one.interval),
                 "difference": (one.difference, *one.difference_interval),
                 "same": f"{one.same_decisions}/{one.clips}",

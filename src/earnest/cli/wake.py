@@ -64,6 +64,7 @@ def wakeword(
     single words teaches how people sound, which synthetic voices cannot. Voices of other programs, made from recordings
     of people, come nearer to it than espeak-ng's.
     """
+    from earnest.reporting.spotting import in_streams
     from earnest.speaking import programs
     from earnest.wakeword import Wanted, make, spoken_by
 
@@ -100,7 +101,8 @@ def wakeword(
     tested = spoken_by(place)
     if as_json:
         files = {name: list(names) for name, names in exported.files.items()}
-        print_json({**scores, "run": str(run), "bundle": str(exported.bundle), "files": files, "tested_by": tested})
+        told = {"run": str(run), "bundle": str(exported.bundle), "files": files, "heard": exported.heard}
+        print_json({**scores, **told, "tested_by": tested})
     else:
         if tested["sentence"]:
             say(f"{tested['sentence']} recordings of people hold the word: they are heard as streams.", quiet=quiet)
@@ -109,6 +111,8 @@ def wakeword(
         if tested["sentence"] and not tested["real"]:
             say("Nobody was recorded saying it alone: its clips in the accuracy are of synthetic voices.", quiet=quiet)
         print_run({**scores, "run": str(run)}, hint=False)
+        for file, point in exported.heard.items():
+            say(f"{file} in streams: at its threshold {point['threshold']:g} it {in_streams(point)}.", quiet=quiet)
     for name, problem in exported.problems.items():
         say(f"Not made: {name}: {problem}", quiet=quiet)
     next_step(f"earnest listen {exported.bundle}", quiet=quiet or as_json)

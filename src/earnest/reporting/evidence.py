@@ -8,6 +8,7 @@ from typing import Any
 
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
+from earnest.reporting.spotting import in_streams
 from earnest.reporting.verdict import is_void
 from earnest.reporting.wording import (
     between,
@@ -129,6 +130,10 @@ def shipped(run: RunFiles) -> Section | None:
     data = {
         "files": files,
         "measured": measured,
+        "heard": [
+            {"name": name, "threshold": f"{point['threshold']:g}", "does": in_streams(point)}
+            for name, point in ((run.bundle.get("spotting") or {}).get("files") or {}).items()
+        ],
         "parity": _parity(parity) if parity else None,
         "difference": None if largest is None else scientific(largest),
         "rate": f"{rate / 1000:g} kHz" if rate else None,
@@ -144,9 +149,9 @@ def _measured(name: str, found: Mapping[str, Any], bundle: Mapping[str, Any]) ->
     """One file over the test clips of its fold, beside the scored model."""
     metric = found.get("primary")
     low, high = found["difference_interval"]
-    peak = number(found.get("peak_mb"))
+    peak, word = number(found.get("peak_mb")), found.get("word")
     return {
-        "name": "in a stream" if name == "streamed" else name,
+        "name": "in a stream" if name == "streamed" else f"{name} ({word} or not)" if word else name,
         "score": score_text(metric, found["score"]),
         "interval": between(metric, (found["interval"][0], found["interval"][1])),
         "difference": f"{100 * found['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",

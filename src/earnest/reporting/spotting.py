@@ -10,7 +10,7 @@ from markupsafe import Markup
 from earnest.reporting import svg
 from earnest.reporting.rundir import RunFiles
 from earnest.reporting.sections import Section
-from earnest.reporting.wording import interval_of, number, percent
+from earnest.reporting.wording import hundredths, interval_of, many, number, percent
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560.0, 320.0, 52.0, 262.0, 26.0
 
@@ -50,6 +50,31 @@ def spotting(run: RunFiles) -> Section | None:
         ],
     }
     return Section("streams", "False alarms and missed words", "spotting.html.j2", data)
+
+
+def in_streams(point: Mapping[str, Any]) -> str:
+    """What is missed in streams and what is heard in them that was not there, as what a model does.
+
+    Parameters
+    ----------
+    point : of `earnest.scoring.alarms.pool`: counts and rates at the chosen threshold.
+
+    Returns
+    -------
+    Words such as "misses 27.2 % of 125 words (20.0 to 35.2 %) and gives 3.2 (0.87 to 8.1) false alarms per hour, 4 in
+    1.27 hours".
+    """
+    parts = []
+    if point["missed_share"] is not None:
+        bounds = interval_of(point["missed_interval"])
+        between = f" ({hundredths(bounds[0])} to {percent(bounds[1])})" if bounds else ""
+        parts.append(f"misses {percent(point['missed_share'])} of {many(point['words'], 'word')}{between}")
+    if point["hours"]:
+        counted = f"{point['alarms']} in {point['hours']:.2f} hours"
+        parts.append(f"gives {per_hour(point)} false alarms per hour, {counted}")
+    else:
+        parts.append("nothing is known of its false alarms, for no sound without a word was given")
+    return " and ".join(parts)
 
 
 def per_hour(rate: Mapping[str, Any]) -> str:

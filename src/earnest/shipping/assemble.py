@@ -52,6 +52,7 @@ def assemble_bundle(
     *,
     members: Sequence[Recipe] = (),
     more_files: Mapping[str, Path] | None = None,
+    heard: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write `bundle/` from one fold's exported model.
 
@@ -63,6 +64,7 @@ def assemble_bundle(
     out : where to write; default `bundle` in the run directory.
     members : the recipes of an ensemble's members, which `recipe` stands for in all that they have in common.
     more_files : name in the bundle → further file to copy in.
+    heard : name in the bundle → what a file that hears streams in its own way gave in those of the fold.
 
     Returns
     -------
@@ -125,7 +127,7 @@ def assemble_bundle(
                 "void": bool(scores.get("leaky") or scores.get("allow_leaks")),
             }
         },
-        spotting=describe_spotting(recipe, scores, chosen["name"]),
+        spotting=describe_spotting(recipe, scores, chosen["name"], heard or {}),
         activity=describe_activity(recipe, scores, inputs),
         licences=licences_of(table),
     )
@@ -140,11 +142,14 @@ def licences_of(table: Table) -> list[dict[str, Any]]:
     return found + [{"corpus": corpus, "licence": licence} for corpus, licence in named]
 
 
-def describe_spotting(recipe: Recipe, scores: Mapping[str, Any], fold: str) -> dict[str, Any] | None:
+def describe_spotting(
+    recipe: Recipe, scores: Mapping[str, Any], fold: str, heard: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """How a stream's scores become keywords, for tasks that listen: the decoder's numbers, and what they gave.
 
     The threshold is the fold's own, chosen on its validation streams; `fold` holds what the fold's test streams gave at
-    it, `point` the same over all folds, each at its own threshold.
+    it, `point` the same over all folds, each at its own threshold; `files` the same of files that hear streams in their
+    own way, at thresholds of their own.
     """
     listening, found = tasks.find(recipe.task).listening, scores.get("spotting")
     if listening is None:
@@ -155,6 +160,8 @@ def describe_spotting(recipe: Recipe, scores: Mapping[str, Any], fold: str) -> d
         (own,) = (entry for entry in found["folds"] if entry["name"] == fold)
         described |= {"threshold": own["threshold"], "wanted_per_hour": found["wanted_per_hour"]}
         described |= {"fold": own, "point": found["point"], "validation": found["validation"]}
+    if heard:
+        described["files"] = dict(heard)
     return described
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from earnest.reporting.spotting import in_streams
 from earnest.reporting.wording import score_text
 
 _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?\s?commercial|research(?: use)? only", re.IGNORECASE)
@@ -55,6 +56,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         _how_to_use(manifest),
         _scores(manifest),
         *([_measured(manifest)] if manifest.get("measured") else []),
+        *([_in_streams(manifest["spotting"])] if (manifest.get("spotting") or {}).get("fold") else []),
         _data(manifest["licences"]),
         _limits(manifest),
         _provenance(manifest),
@@ -163,6 +165,7 @@ def _measured(manifest: Mapping[str, Any]) -> str:
         metric = str(found["primary"])
         low, high = found["difference_interval"]
         name = "`model.onnx` in pieces of 100 ms" if file == "streamed" else _code(file)
+        name += f" ({_code(found['word'])} or not)" if found.get("word") else ""
         cells = [
             name + ("" if found["passes"] else f" **more than {100 * manifest['gate']:g} points below**"),
             score_text(metric, found["score"]),
@@ -173,6 +176,22 @@ def _measured(manifest: Mapping[str, Any]) -> str:
             f"{found['median_ms']:.2f} ms (p99 {found['p99_ms']:.2f})",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _in_streams(spotting: Mapping[str, Any]) -> str:
+    """What the files miss, and hear that is not there, at thresholds that validation streams chose."""
+    words = ", ".join(_code(word) for word in spotting["words"])
+    lines = [
+        "## In streams",
+        "",
+        f"Listening for {words} in streams of recordings that it has not heard, at thresholds that other streams chose "
+        f"for at most {spotting['wanted_per_hour']:g} false alarms per hour:",
+        "",
+        f"- its recipe, over all folds, {in_streams(spotting['point'])}.",
+    ]
+    for file, point in (spotting.get("files") or {}).items():
+        lines.append(f"- {_code(file)}, heard by itself at {point['threshold']:g}, {in_streams(point)}.")
     return "\n".join(lines)
 
 

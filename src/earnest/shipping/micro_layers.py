@@ -1,6 +1,6 @@
 """A network of convolutions along time as TFLite for a stream: each convolution keeps the frames that it needs again.
 
-    new frames ─► [variable + new ─► convolution ─► answer] × n ─► [variable + new ─► mean] ─► dense ─► probability
+    new frames ─► [variable + new ─► convolution ─► answer] × n ─► mean ─► dense ─► largest ─► probability
 
 Each call takes `stride` new frames and computes one new answer of every layer; nothing is computed twice. The file is
 written operator by operator, in 8 bits: weights symmetric with one scale per channel, activations with ranges measured
@@ -74,9 +74,12 @@ def normalising(stages: Sequence[Stage], gain: torch.Tensor, shift: torch.Tensor
 def in_layers(model: Layered, gain: torch.Tensor, shift: torch.Tensor, word: int, windows: np.ndarray) -> bytes:
     """The file for a stream.
 
+    The dense layer says how far each other class lies above the word, and the probability is the logistic function of
+    the largest of these, negated: that of the word against its strongest rival.
+
     Parameters
     ----------
-    model : in evaluation mode, with two outputs.
+    model : in evaluation mode, with two outputs or more.
     gain, shift : of the normaliser, (bands,): x · gain + shift.
     word : which output is the word.
     windows : features of training windows as the device has them, (windows, frames, bands).
@@ -92,8 +95,9 @@ def in_layers(model: Layered, gain: torch.Tensor, shift: torch.Tensor, word: int
         raise MissingExtra("ai-edge-litert", "edge", "A wake word for microcontrollers") from missing
     with torch.no_grad():
         stages = normalising(model.stages(), gain, shift)
-        difference = model.output.weight[word] - model.output.weight[1 - word]
-        offset = model.output.bias[word] - model.output.bias[1 - word]
+        rivals = torch.arange(len(model.output.bias)) != word
+        above = model.output.weight[rivals] - model.output.weight[word]
+        offsets = model.output.bias[rivals] - model.output.bias[word]
         sequence = torch.from_numpy(windows)[:, model.unused :].transpose(1, 2)
         writer = _Writer(schema, model.stride, windows.shape[2])
         for stage in stages:
@@ -101,8 +105,8 @@ def in_layers(model: Layered, gain: torch.Tensor, shift: torch.Tensor, word: int
             writer.convolution(stage, Steps.of(sequence.numpy()))
         newest = sequence.unfold(2, model.averaged, 1).mean(dim=3).squeeze(2)
         writer.mean(model.averaged, Steps.of(newest.numpy()))
-        logits = newest @ difference + offset
-        writer.probability(difference.numpy(), float(offset), Steps.of(logits.numpy()))
+        largest = (newest @ above.T + offsets).amax(dim=1)
+        writer.probability(above.numpy(), offsets.numpy(), Steps.of(largest.numpy()))
     builder = flatbuffers.Builder(1 << 16)
     builder.Finish(writer.tree.Pack(builder), b"TFL3")
     return in_one_piece(bytes(builder.Output()))
@@ -126,9 +130,8 @@ class _Writer:
         self.graph.operators.append(self.draw.operator("CALL_ONCE", [], [], "CallOnceOptions", initSubgraphIndex=1))
         fresh = self.tensor("new_frames", (1, new_frames, bands))
         self.graph.inputs = np.array([fresh], np.int32)
-        shape = self.draw.constant(self.graph, "shape", np.array((1, new_frames, 1, bands), np.int32))
         self.at = self.tensor("image", (1, new_frames, 1, bands))
-        self.add("RESHAPE", [fresh, shape], [self.at], "ReshapeOptions", newShape=np.array((1, new_frames, 1, bands)))
+        self._reshape(fresh, self.at, (1, new_frames, 1, bands))
 
     def tensor(self, name: str, shape: Sequence[int]) -> int:
         """An int8 tensor with the steps of now."""
@@ -225,13 +228,20 @@ class _Writer:
         self.at = self.tensor("mean", (1, self.channels))
         self.add("MEAN", [source, axes], [self.at], "ReducerOptions", keepDims=False)
 
-    def probability(self, weight: np.ndarray, bias: float, steps: Steps) -> None:
-        """One dense output and its logistic function, which end the file."""
+    def probability(self, weight: np.ndarray, bias: np.ndarray, steps: Steps) -> None:
+        """A dense layer (rivals, channels), the largest of its answers, and its logistic function, negated: the end."""
+        rivals = len(bias)
         scale = np.array([max(float(np.abs(weight).max()), 1e-9) / WEIGHT_LEVELS])
-        numbers = self._weights(weight[None], np.array([bias]), scale, axis=0)
+        numbers = self._weights(weight, bias, scale, axis=0)
         source, self.steps = self.at, steps
+        above = self.tensor("above", (1, rivals))
+        self.add("FULLY_CONNECTED", [source, *numbers], [above], "FullyConnectedOptions")
+        if rivals > 1:
+            above = self._largest(above, rivals)
+        minus = self._weights(np.array([[-1.0]]), np.zeros(1), np.array([1 / WEIGHT_LEVELS]), axis=0)
+        self.steps = Steps(steps.scale, -1 - steps.zero)  # the same range, turned round
         logit = self.tensor("logit", (1, 1))
-        self.add("FULLY_CONNECTED", [source, *numbers], [logit], "FullyConnectedOptions")
+        self.add("FULLY_CONNECTED", [above, *minus], [logit], "FullyConnectedOptions")
         self.steps = Steps(SCORE_SCALE, -128)  # what the operator demands
         signed = self.tensor("signed", (1, 1))
         self.add("LOGISTIC", [logit], [signed], "AbsOptions")
@@ -239,3 +249,18 @@ class _Writer:
         score = self.draw.tensor(self.graph, "probability", (1, 1), "UINT8", SCORE_SCALE, SCORE_ZERO)
         self.add("QUANTIZE", [signed], [score], "QuantizeOptions")
         self.graph.outputs = np.array([score], np.int32)
+
+    def _largest(self, row: int, length: int) -> int:
+        """The largest number of a row (1, length), as (1, 1)."""
+        image, largest = self.tensor("column", (1, length, 1, 1)), self.tensor("largest", (1, 1, 1, 1))
+        alone = self.tensor("alone", (1, 1))
+        self._reshape(row, image, (1, length, 1, 1))
+        window = {"filterHeight": length, "filterWidth": 1, "strideH": 1, "strideW": 1}
+        padding = getattr(self.schema.Padding, VALID)
+        self.add("MAX_POOL_2D", [image], [largest], "Pool2DOptions", padding=padding, **window)
+        self._reshape(largest, alone, (1, 1))
+        return alone
+
+    def _reshape(self, source: int, target: int, shape: Sequence[int]) -> None:
+        numbers = self.draw.constant(self.graph, "shape", np.array(shape, np.int32))
+        self.add("RESHAPE", [source, numbers], [target], "ReshapeOptions", newShape=np.array(shape))

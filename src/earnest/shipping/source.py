@@ -8,15 +8,15 @@ Files for other runtimes hold both parts, or the second alone where the first is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from earnest import frontends
+from earnest.alarms import Answers
 from earnest.errors import BundleError
 from earnest.frontends import Features, FrontEnd, Size
 from earnest.recipe import Recipe
@@ -66,7 +66,9 @@ class Source:
     recipe, labels, inputs : as in the run.
     task : the task as this fold learnt it.
     frontend, normaliser, model : the trained parts, in evaluation mode.
-    spotting : for keywords, the decoder's numbers as the bundle will hold them; None otherwise.
+    hear : for keywords: has a file that hears streams in its own way listen to the fold's streams, and gives the
+        threshold that the validation streams chose. It takes the file's name and answers, the samples from one answer
+        to the next, and the thresholds that there can be, rising.
     """
 
     recipe: Recipe
@@ -76,7 +78,7 @@ class Source:
     frontend: FrontEnd
     normaliser: AnyNormaliser
     model: nn.Module
-    spotting: Mapping[str, Any] | None = None
+    hear: Callable[[str, Answers, int, Sequence[float]], float] | None = None
 
     @classmethod
     def load(cls, fold: Path, recipe: Recipe, labels: tuple[str, ...], task: Task) -> Source:

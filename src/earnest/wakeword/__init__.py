@@ -45,8 +45,7 @@ RECIPE: dict[str, Any] = {
 TASK: dict[str, Any] = {"name": "keyword", "others": 6.0, "smoothing_s": 0.3, "refractory_s": 1.5}
 HOP_S = 0.1
 MICRO = "microwakeword"
-# What that kind of file asks of a recipe: its front end, and two classes.
-FOR_MICRO = ("frontend=micro_frontend", "task.silence=false", "task.apart=[]")
+FOR_MICRO = "frontend=micro_frontend"  # what that kind of file asks of a recipe
 # A network that such devices carry, the shortest window it takes, and one for shorter windows.
 SMALL, SMALL_S, SHORT = "model=mixednet", 0.85, "model=ds_cnn"
 
@@ -85,7 +84,7 @@ def make(
     table, window_s = build(wanted, out / "corpus", data)
     progress.step(f"{len(table):,} clips")
     if MICRO in targets:
-        overrides = [*FOR_MICRO, SMALL if window_s >= SMALL_S else SHORT, *overrides]
+        overrides = [FOR_MICRO, SMALL if window_s >= SMALL_S else SHORT, *overrides]
     settings = RECIPE | {
         "corpus": str((out / "corpus" / "table.jsonl").absolute()),
         "task": TASK | {"words": [wanted.phrase], "apart": _apart(table, wanted), "languages": [wanted.language]},
