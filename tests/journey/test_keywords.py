@@ -15,6 +15,8 @@ import soxr
 
 from earnest import journey, recipe
 from earnest.audio import load
+from earnest.cli.lab import print_run
+from earnest.reporting.spotting import in_streams
 from earnest.runtime import Bundle, Streamer
 
 RATE = 8_000
@@ -96,6 +98,16 @@ def test_the_bundle_holds_the_decoder_that_was_scored(run: Path) -> None:
     assert described["words"] == ["low", "high"]
     assert [entry["corpus"] for entry in manifest["licences"]] == ["speech_commands", "noises", "talk"]
     assert manifest["format"] == 3
+
+
+def test_misses_and_false_alarms_are_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = read(run / "scores.json")
+    said = in_streams(scores["spotting"]["point"])
+    print_run({**scores, "run": str(run)})
+    assert f"In streams that it has never heard, it {said}." in capsys.readouterr().out
+    card = (run / "bundle/README.md").read_text(encoding="utf-8")
+    assert f"- its recipe, over all folds, {said}." in card
+    assert "Listening for `low`, `high`" in card
 
 
 def test_a_stream_gives_one_event_for_each_word(run: Path, data: Path) -> None:

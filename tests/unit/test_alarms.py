@@ -13,6 +13,7 @@ from tiny_bundle import LABELS, RATE, write_graph
 from earnest import alarms, tasks
 from earnest.alarms import Ear, Heard, Part, Rows, Spoken
 from earnest.recipe import parse
+from earnest.reporting.spotting import in_streams
 from earnest.runtime.spotting import Gate
 from earnest.scoring.alarms import THRESHOLDS, missed_share, pool, rate
 from earnest.splits import Fold
@@ -171,3 +172,14 @@ def test_folds_are_counted_together() -> None:
 def test_nothing_heard_says_so() -> None:
     assert rate(0, 0.0)["per_hour"] is None
     assert missed_share([], None)["missed_share"] is None
+
+
+def test_a_point_is_said_in_words() -> None:
+    words = [[row, row > 1] for row in range(8)]
+    point = {**rate(4, 1.27), **missed_share(words, None)}
+    said = in_streams(point)
+    assert said.startswith("misses 25.0 % of 8 words (")
+    assert said.endswith("gives 3.1 (0.86 to 8.1) false alarms per hour, 4 in 1.27 hours")
+    assert in_streams({**rate(0, 0.0), **missed_share(words[:1], None)}).startswith("misses 100.0 % of 1 word")
+    assert "nothing is known of its false alarms" in in_streams({**rate(0, 0.0), **missed_share(words, None)})
+    assert in_streams({**rate(0, 2.0), **missed_share([], None)}).startswith("gives 0 (0 to 1.8) false alarms")
