@@ -14,7 +14,7 @@ hears streams in its own way, such as one for a device, chooses a threshold of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from earnest.runtime.engines.onnx import INPUT, OUTPUT, open_session
-from earnest.runtime.spotting import Gate, Smoother, Spotting, gate_of, smoothed_windows
+from earnest.runtime.spotting import Answers, Gate, Smoother, Spotting, gate_of, smoothed_windows
 from earnest.scoring.alarms import THRESHOLDS
 from earnest.splits import Fold
 from earnest.table import Table
@@ -76,10 +76,6 @@ class Part:
 
     streams: Sequence[int]
     words: Sequence[int]
-
-
-Answers = Callable[[Iterable[np.ndarray]], Iterator[tuple[int, np.ndarray]]]
-"""A stream in pieces of any length → where a window ends, in samples, and its scores (labels,), window by window."""
 
 
 def in_windows(model: Path, inputs: Inputs) -> Answers:

@@ -25,6 +25,7 @@ from earnest.preparation import Prepared, check_same_recordings, prepare
 from earnest.recipe import Recipe, load
 from earnest.reporting.rundir import read_run
 from earnest.results import group_column
+from earnest.runtime.spotting import Answers
 from earnest.scoring.alarms import missed_share, rate
 from earnest.shipping import targets
 from earnest.shipping.assemble import assemble_bundle, choose_fold
@@ -141,7 +142,7 @@ def open_fold(
 
 def _hearing(
     recipe: Recipe, prepared: Prepared, fold: Fold, source: Source, seed: int, heard: dict[str, Any]
-) -> Callable[[str, alarms.Answers, int, Sequence[float]], float] | None:
+) -> Callable[[str, Answers, int, Sequence[float]], float] | None:
     """What lets a file listen to the fold's streams, and puts into `heard` what came of it; see `Source.hear`."""
     listening = prepared.task.listening
     if listening is None:
@@ -150,7 +151,7 @@ def _hearing(
     group = group_column(prepared.table, recipe, prepared.task)
     groups = prepared.table.column(group).to_list() if group else None
 
-    def hear(file: str, answers: alarms.Answers, step: int, thresholds: Sequence[float]) -> float:
+    def hear(file: str, answers: Answers, step: int, thresholds: Sequence[float]) -> float:
         sounds = (prepared.table.frame, Waveforms.open(prepared.cache), prepared.targets)
         ear = alarms.Ear.of(answers, source.inputs, *sounds, source.labels, listening)
         ear = replace(ear, step=step, thresholds=thresholds)

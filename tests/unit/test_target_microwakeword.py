@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from earnest import frontends, models, tasks
-from earnest.alarms import Answers
 from earnest.errors import BundleError
 from earnest.recipe import Part, parse
+from earnest.runtime.spotting import Answers
 from earnest.shipping.source import Source
 from earnest.shipping.targets import microwakeword
 from earnest.training.inputs import Inputs

@@ -12,7 +12,7 @@ once. Everything here is NumPy, and the same code decides in streams, in scoring
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -22,6 +22,8 @@ import numpy.typing as npt
 from earnest.errors import BundleError
 
 Floats = npt.NDArray[np.float64]
+Answers = Callable[[Iterable[npt.NDArray[np.float32]]], Iterator[tuple[int, npt.NDArray[Any]]]]
+"""A stream in pieces of any length → where a window ends, in samples, and its scores (labels,), window by window."""
 
 
 @dataclass(frozen=True)

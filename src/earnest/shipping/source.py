@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from earnest import frontends
-from earnest.alarms import Answers
 from earnest.errors import BundleError
 from earnest.frontends import Features, FrontEnd, Size
 from earnest.recipe import Recipe
+from earnest.runtime.spotting import Answers
 from earnest.shipping.onnx import Ends, export_part
 from earnest.tasks import Task
 from earnest.training import checkpoints

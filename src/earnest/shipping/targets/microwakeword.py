@@ -25,7 +25,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from earnest.alarms import Answers
 from earnest.errors import BundleError
 from earnest.files import atomic_write_text
 from earnest.frontends.micro_frontend import WINDOW_SAMPLES
@@ -33,6 +32,7 @@ from earnest.runtime.engines import FRONTEND
 from earnest.runtime.engines.microwakeword import FACTS
 from earnest.runtime.engines.tflite import filled
 from earnest.runtime.engines.tflm import SPARE, Micro
+from earnest.runtime.spotting import Answers
 from earnest.scoring.alarms import THRESHOLDS
 from earnest.shipping import eightbit, litert, micro, micro_layers
 from earnest.shipping.micro_stream import REGISTERED, in_stream
