@@ -145,9 +145,9 @@ def _hearing(
 ) -> Callable[[str, Answers, int, Sequence[float]], float] | None:
     """What lets a file listen to the fold's streams, and puts into `heard` what came of it; see `Source.hear`."""
     listening = prepared.task.listening
-    if listening is None:
-        return None
     rows = alarms.divided(prepared.table, fold, prepared.task)
+    if listening is None or not any(rows.streams):
+        return None
     group = group_column(prepared.table, recipe, prepared.task)
     groups = prepared.table.column(group).to_list() if group else None
 

@@ -103,6 +103,23 @@ def test_word_to_device(name: str, data: Path, tmp_path: Path, monkeypatch: pyte
     assert small.largest_difference < 0.2
 
 
+def test_a_run_without_streams_keeps_its_threshold(data: Path, tmp_path: Path) -> None:
+    (cell,) = recipe.load(
+        None,
+        [
+            *("corpus=speech_commands", "task={name: keyword, words: [low], threshold: 0.6}", "sample_rate=16000"),
+            *("split.folds=2", "split.validation=0.3", "clips={window_s: 0.5, hop_s: 0.1}", "frontend=micro_frontend"),
+            *(NETWORKS["mixednet"][0], "training={epochs: 1, batch_size: 8}"),
+        ],
+    )
+    run = journey.run(cell, tmp_path / "run", data=data, jobs=1)
+    exported = deployment.export(run, ["microwakeword"], data=data)
+    assert (exported.problems, exported.heard) == ({}, {})
+    manifest = json.loads((exported.bundle / "model.mww.json").read_text())
+    assert manifest["micro"]["probability_cutoff"] == 0.6
+    assert "In streams" not in (exported.bundle / "README.md").read_text()
+
+
 def test_other_runs_are_refused_with_what_to_do(tones: Path, tmp_path: Path) -> None:
     (cell,) = recipe.load(
         None,

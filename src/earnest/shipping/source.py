@@ -66,9 +66,9 @@ class Source:
     recipe, labels, inputs : as in the run.
     task : the task as this fold learnt it.
     frontend, normaliser, model : the trained parts, in evaluation mode.
-    hear : for keywords: has a file that hears streams in its own way listen to the fold's streams, and gives the
-        threshold that the validation streams chose. It takes the file's name and answers, the samples from one answer
-        to the next, and the thresholds that there can be, rising.
+    hear : where keywords are listened for: has a file that hears streams in its own way listen to the fold's streams,
+        and gives the threshold that the validation streams chose. It takes the file's name and answers, the samples
+        from one answer to the next, and the thresholds that there can be, rising.
     """
 
     recipe: Recipe

@@ -108,7 +108,7 @@ def write(source: Source, windows: Sequence[np.ndarray], folder: Path) -> dict[s
     rest = source.labels.index(UNKNOWN) if UNKNOWN in source.labels else int(word == 0)
     numbers = {"word": word, "rest": rest, "mean": normaliser.mean.tolist(), "deviation": normaliser.deviation.tolist()}
     atomic_write_text(folder / FACTS, json.dumps(asdict(needs) | numbers, indent=1) + "\n")
-    cutoff = 0.5
+    cutoff = source.task.listening.threshold if source.task.listening else 0.5
     if source.hear:
         answers = in_a_stream(source, model, needs.arena_bytes, word, step_frames)
         cutoff = source.hear(FILE, answers, step_frames * _hop(source), CUTOFFS)
