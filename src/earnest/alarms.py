@@ -15,7 +15,7 @@ hears streams in its own way, such as one for a device, chooses a threshold of i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -178,23 +178,23 @@ class Ear:
 
     def hear(self, pieces: Iterable[np.ndarray]) -> Heard:
         """The smoothed scores of all windows of a stream, given in pieces of any length."""
-        smoother, heard = Smoother(self.smoothed), Heard()
-        for end, scores in self.answers(pieces):
-            heard.ends.append(end)
-            heard.smoothed.append(smoother.step(scores))
-        return heard
+        smoother = Smoother(self.smoothed)
+        heard = [(end, smoother.step(scores)) for end, scores in self.answers(pieces)]
+        smoothed = np.array([scores for _, scores in heard]).reshape(len(heard), len(self.labels))
+        return Heard([end for end, _ in heard], smoothed)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A stream's windows: where each ends, in samples, and its smoothed scores (labels,)."""
+    """A stream's windows: where each ends, in samples, and its smoothed scores (windows, labels)."""
 
-    ends: list[int] = field(default_factory=list)
-    smoothed: list[np.ndarray] = field(default_factory=list)
+    ends: Sequence[int]
+    smoothed: np.ndarray
 
     def events(self, gate: Gate) -> list[tuple[int, int]]:
         """End of the window and column of the label, for each event."""
-        steps = ((end, gate.step(end, scores)) for end, scores in zip(self.ends, self.smoothed, strict=True))
+        windows = gate.matter(self.smoothed).tolist()
+        steps = ((self.ends[window], gate.step(self.ends[window], self.smoothed[window])) for window in windows)
         return [(end, word) for end, word in steps if word is not None]
 
 

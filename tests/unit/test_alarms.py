@@ -60,7 +60,7 @@ def test_windows_of_a_stream_do_not_depend_on_its_pieces(tmp_path: Path, hop: in
 def test_a_word_is_found_by_a_report_of_it_near_its_span() -> None:
     scores = np.zeros((40, 2))
     scores[11, 0] = scores[21, 1] = scores[35, 0] = 0.9  # windows end at 10, 20, …; reports at 120, 220, 360
-    heard = Heard([10 * (number + 1) for number in range(40)], list(scores))
+    heard = Heard([10 * (number + 1) for number in range(40)], scores)
     spoken = Spoken(heard, rows=[7, 8], starts=[100, 200], stops=[115, 215], labels=[0, 0], reach=20)
     hits, wrong = spoken.found(Gate([0, 1], 0.5, 0.4, 0))
     assert hits.tolist() == [True, False], "the second word was taken for another"
@@ -72,13 +72,13 @@ def test_threshold_is_the_lowest_that_keeps_the_rate(tmp_path: Path) -> None:
     listener = ear(tmp_path, [100], false_alarms_per_hour=1.0)
     rows = np.zeros((60, 3))
     rows[::6, 0] = np.linspace(0.2, 0.9, 10)  # ten alarms if all are let through
-    heard = Heard(list(range(20, 620, 10)), list(rows))
+    heard = Heard(list(range(20, 620, 10)), rows)
     chosen, reached = alarms._choose(listener, heard, hours=2.0)
     assert reached is True
     assert len(heard.events(listener.gate(chosen))) == 2
     lower = THRESHOLDS[THRESHOLDS.index(chosen) - 1]
     assert len(heard.events(listener.gate(lower))) == 3
-    assert alarms._choose(listener, Heard(), hours=0.0) == (0.5, None)
+    assert alarms._choose(listener, Heard([], np.zeros((0, 3))), hours=0.0) == (0.5, None)
     rows[::6, 0] = 1.0
     assert alarms._choose(listener, heard, hours=2.0) == (THRESHOLDS[-1], False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import torch
 from earnest import models
 from earnest.recipe import Part
 from earnest.shipping import micro
+from earnest.shipping.eightbit import tightened
 from earnest.shipping.micro_layers import MOST_VARIABLES, Steps, in_layers, normalising
 from earnest.shipping.micro_stream import FEATURE_SCALE, FEATURE_ZERO, REGISTERED
 
@@ -106,3 +107,23 @@ def test_steps_hold_the_values_and_zero() -> None:
     assert Steps.of(np.zeros(5)) == Steps(1.0, 0)
     both = Steps.of(np.linspace(-1, 1, 1000))
     assert abs(both.zero) <= 1
+
+
+def test_ranges_without_room_for_bins_stay_as_they_are() -> None:
+    same, wide = np.float32(5), np.linspace(0, 1, 500, dtype=np.float32)
+
+    class Heard:
+        tensors: ClassVar = {"same": 0, "wide": 1}
+
+        def hear(self, inputs: object) -> None: ...
+
+        def value(self, tensor: str) -> np.ndarray:
+            return {"same": np.array([same, np.nextafter(same, np.float32(6))]), "wide": wide}[tensor]
+
+    ranges = {
+        "same": {"min": np.array([same]), "max": np.array([np.nextafter(same, np.float32(6))])},
+        "wide": {"min": np.array([np.float32(0)]), "max": np.array([np.float32(1)])},
+    }
+    found = tightened(Heard(), [{}], ranges, ".*")  # type: ignore[arg-type]
+    assert (found["same"]["min"][0], found["same"]["max"][0]) == (same, np.nextafter(same, np.float32(6)))
+    assert 0.5 < found["wide"]["max"][0] <= 1

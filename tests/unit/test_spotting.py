@@ -40,6 +40,20 @@ def test_the_best_word_is_heard_and_other_labels_never() -> None:
     assert gate.step(20, np.array([0.1, 0.8, 0.1])) is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_windows_that_do_not_matter_may_be_left_out(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = np.clip(np.cumsum(rng.normal(0, 0.15, (400, 3)), axis=0) % 2 - 0.6, 0, 1)
+    numbers = (0.5, float(rng.uniform(0.2, 0.5)), int(rng.integers(60)))
+    one, other = Gate([0, 2], *numbers), Gate([0, 2], *numbers)
+    whole = [(end, word) for end, row in enumerate(scores) if (word := one.step(end, row)) is not None]
+    windows = other.matter(scores)
+    some = [(int(end), word) for end in windows if (word := other.step(int(end), scores[end])) is not None]
+    assert some == whole
+    assert len(windows) < len(scores)
+    assert len(other.matter(np.zeros((0, 3)))) == 0
+
+
 def test_moving_average_begins_with_the_windows_there_are() -> None:
     smoother = Smoother(3)
     means = [float(smoother.step([score])[0]) for score in (0.9, 0.3, 0.6, 0.0)]

@@ -15,6 +15,7 @@ import torch
 from earnest import frontends, models, tasks
 from earnest.errors import BundleError
 from earnest.recipe import Part, parse
+from earnest.runtime.engines.tflm import Micro
 from earnest.runtime.spotting import Answers
 from earnest.shipping.source import Source
 from earnest.shipping.targets import microwakeword
@@ -107,6 +108,20 @@ def test_a_window_alone_gets_the_answer_of_the_network(
         found.append(row[WORD])
     assert np.ptp(expected) > 0.3
     np.testing.assert_allclose(found, expected, atol=0.08)  # 8 bits in every layer
+
+
+def test_its_answers_are_those_of_the_interpreter_of_microcontrollers(
+    source: Source, written: tuple[Path, Answers, dict[str, Any]]
+) -> None:
+    folder, answers, _ = written
+    heard = sound(10, 400)
+    device = Micro((folder / "model.mww.tflite").read_bytes(), 1 << 20, "model.mww.tflite")
+    with torch.no_grad():
+        frames = source.frontend(torch.from_numpy(heard)[None]).numpy()
+    expected = [float(device([frames[:, at : at + 3]])[0]) for at in range(0, frames.shape[1] - 2, 3)]
+    apart = np.abs(np.array([row[WORD] for _, row in answers([heard])]) - expected[32:])
+    assert apart.max() <= 1 / 256
+    assert (apart == 0).mean() > 0.9
 
 
 def test_a_long_stream_is_heard_with_the_noise_of_its_past(

@@ -121,6 +121,15 @@ class Gate:
         self._held = np.zeros(len(self._words), dtype=bool)
         self._quiet_until = 0
 
+    def matter(self, smoothed: Floats) -> npt.NDArray[np.int64]:
+        """Which windows of a stream change anything when stepped through, by their smoothed scores (windows, labels).
+
+        They are those in which a word is not below its release, and the first one behind each of these.
+        """
+        high = smoothed[:, self._words].max(axis=1) >= min(self._release, self._threshold)
+        high[1:] |= high[:-1].copy()
+        return np.flatnonzero(high)
+
     def step(self, end: int, smoothed: Floats) -> int | None:
         """Which column of the smoothed scores (labels,) makes an event in the window that ends at `end`, or None."""
         scores = smoothed[self._words]

@@ -27,6 +27,7 @@ ANY = ("ALL_SUPPORTED",)
 WITH_WEIGHTS = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 ALIGNMENT = 16  # bytes; what TensorFlow Lite Micro expects of weights
 BINS = 2048
+NARROW = 1e-3  # of the larger end: a range in which float32 has no room for so many bins
 HEARD = 100  # windows whose values are counted, after the ends of all are known
 LEVELS = 255  # steps of int8 from end to end
 PARTS = np.linspace(1.0, 0.3, 20)  # of a range that are tried
@@ -116,7 +117,8 @@ def tightened(
         for name, seen in ranges.items()
         if name in listener.tensors and re.match(part, name) and np.size(seen["min"]) == 1
     }
-    counts = {name: np.zeros(BINS) for name, (low, high) in ends.items() if low < high}
+    # What is one number but for rounding has nothing to cut, and no room for bins.
+    counts = {name: np.zeros(BINS) for name, (low, high) in ends.items() if high - low > NARROW * max(-low, high)}
     for window in windows:
         listener.hear(window)
         for name, count in counts.items():
