@@ -48,7 +48,7 @@ FRONT_END = "micro_frontend"
 MOST_CUTOFF = 0.995
 CUTOFFS = tuple(round(at, 3) for at in THRESHOLDS if at <= MOST_CUTOFF)
 SPARE_BYTES = 8 << 10  # the kernels of ESP-NN take scratch memory, and those that the arena is measured with do not
-PIECE_S, BEFORE_S = 20, 4  # of a stream whose features are computed at once, and before it, so that noise is known
+PIECE_S, BEFORE_S = 6, 4  # of a stream whose features are computed at once, and before it, so that noise is known
 OLDEST_ESPHOME = "2024.7.0"  # the first with manifests of version 2
 
 
