@@ -136,7 +136,7 @@ def test_a_long_stream_is_heard_with_the_noise_of_its_past(
     rows = np.array([[row[WORD] for _, row in stream] for stream in (whole, pieces)])
     apart = np.abs(rows[0] - rows[1])  # where noise of 4 s before rounds to another step of a feature
     assert apart.max() < 0.05
-    assert apart.mean() < 1e-3
+    assert apart.mean() < 2e-3
     with torch.no_grad():
         features = source.frontend(torch.from_numpy(heard)[None])[0]
     expected = against_rivals(source, features.unfold(0, 99, 3).transpose(1, 2))

@@ -165,8 +165,9 @@ def _stream_features(source: Source, pieces: Iterable[np.ndarray]) -> Iterator[n
             found: torch.Tensor = source.frontend(torch.from_numpy(held)[None])
         return found[0, given:].numpy()
 
-    for piece in pieces:
-        held = np.concatenate([held, piece])
+    size = PIECE_S * rate  # what the noise costs grows with the square of the frames
+    for part in (piece[at : at + size] for piece in pieces for at in range(0, len(piece), size)):
+        held = np.concatenate([held, part])
         if len(held) >= (PIECE_S + BEFORE_S) * rate:
             fresh = features()
             yield fresh
