@@ -92,7 +92,7 @@ def test_word_to_device(name: str, data: Path, tmp_path: Path, monkeypatch: pyte
     assert [at for at, *_ in heard["curve"]][-1] <= 0.995
     kept = json.loads((exported.bundle / "bundle.json").read_text())["spotting"]["files"]["model.mww.tflite"]
     assert kept["per_hour"] == heard["per_hour"]
-    assert "heard by itself" in (exported.bundle / "README.md").read_text()
+    assert "hears streams in its own way" in (exported.bundle / "README.md").read_text()
     facts = json.loads((exported.bundle / "model.mww.facts.json").read_text())
     assert facts["inputs"][0]["shape"] == [1, frames, 40]
     assert told["tensor_arena_size"] > facts["arena_bytes"] > 2_000

@@ -221,7 +221,8 @@ def score(
         ]
         columns = [
             Column("file", "file"),
-            Column("score", "score", "percent", "high"),
+            # The best is no best where some files are asked for one word alone.
+            Column("score", "score", "percent", None if any(one.word for one in found) else "high"),
             Column("difference", "from the scored model", "percent"),
             Column("same", "same answers"),
             Column("largest", "largest difference"),

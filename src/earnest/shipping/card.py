@@ -185,13 +185,15 @@ def _in_streams(spotting: Mapping[str, Any]) -> str:
     lines = [
         "## In streams",
         "",
-        f"Listening for {words} in streams of recordings that it has not heard, at thresholds that other streams chose "
-        f"for at most {spotting['wanted_per_hour']:g} false alarms per hour:",
+        f"Listening for {words} in streams of recordings that it has not heard; thresholds are those at which other "
+        f"streams gave no more false alarms per hour than {spotting['wanted_per_hour']:g}:",
         "",
         f"- its recipe, over all folds, {in_streams(spotting['point'])}.",
     ]
     for file, point in (spotting.get("files") or {}).items():
-        lines.append(f"- {_code(file)}, heard by itself at {point['threshold']:g}, {in_streams(point)}.")
+        lines.append(
+            f"- {_code(file)}, which hears streams in its own way, at {point['threshold']:g} {in_streams(point)}."
+        )
     return "\n".join(lines)
 
 
