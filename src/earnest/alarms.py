@@ -173,26 +173,36 @@ class Ear:
         return Spotting(given.words, threshold, given.release, given.smoothing_s, given.refractory_s)
 
     def gate(self, threshold: float) -> Gate:
-        """A gate at the beginning of a stream."""
-        return gate_of(self.spotting(threshold), self.labels, self.sample_rate)
+        """A gate at the beginning of a stream, for the scores of the words alone."""
+        return gate_of(self.spotting(threshold), self.listening.words, self.sample_rate)
+
+    @property
+    def words(self) -> list[int]:
+        """The columns of the words."""
+        return [self.labels.index(word) for word in self.listening.words]
 
     def hear(self, pieces: Iterable[np.ndarray]) -> Heard:
-        """The smoothed scores of all windows of a stream, given in pieces of any length."""
-        smoother = Smoother(self.smoothed)
-        heard = [(end, smoother.step(scores)) for end, scores in self.answers(pieces)]
-        smoothed = np.array([scores for _, scores in heard]).reshape(len(heard), len(self.labels))
-        return Heard([end for end, _ in heard], smoothed)
+        """The words' smoothed scores in all windows of a stream, given in pieces of any length."""
+        smoother, words, ends = Smoother(self.smoothed), self.words, []
+
+        def smoothed() -> Iterator[np.ndarray]:
+            for end, scores in self.answers(pieces):
+                ends.append(end)
+                yield smoother.step(scores[words])
+
+        rows = np.fromiter(smoothed(), np.dtype((np.float64, len(words))))
+        return Heard(ends, rows)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A stream's windows: where each ends, in samples, and its smoothed scores (windows, labels)."""
+    """A stream's windows: where each ends, in samples, and the smoothed scores of the words (windows, words)."""
 
     ends: Sequence[int]
     smoothed: np.ndarray
 
     def events(self, gate: Gate) -> list[tuple[int, int]]:
-        """End of the window and column of the label, for each event."""
+        """End of the window and number of the word, for each event."""
         windows = gate.matter(self.smoothed).tolist()
         steps = ((self.ends[window], gate.step(self.ends[window], self.smoothed[window])) for window in windows)
         return [(end, word) for end, word in steps if word is not None]
@@ -200,21 +210,21 @@ class Heard:
 
 @dataclass(frozen=True)
 class Spoken:
-    """The stream of a part's words: its windows, and for each word row, span in samples and column of its label."""
+    """The stream of a part's words: its windows, and for each of them row, span in samples and which word it is."""
 
     heard: Heard
     rows: list[int]
     starts: list[int]
     stops: list[int]
-    labels: list[int]
+    words: list[int]
     reach: int  # samples behind the end of a word within which a window may still report it
 
     def found(self, gate: Gate) -> tuple[np.ndarray, int]:
         """Whether each word was reported, (words,) bool, and how many reports were of another word or of none."""
         hits, wrong = np.zeros(len(self.rows), dtype=bool), 0
-        for end, label in self.heard.events(gate):
+        for end, word in self.heard.events(gate):
             at = int(np.searchsorted(self.starts, end, side="left")) - 1
-            if at >= 0 and end < self.stops[at] + self.reach and self.labels[at] == label:
+            if at >= 0 and end < self.stops[at] + self.reach and self.words[at] == word:
                 hits[at] = True
             else:
                 wrong += 1
@@ -236,8 +246,7 @@ def listen(ear: Ear, parts: Sequence[tuple[Sequence[int], Sequence[int]]], seed:
 
 def part_of(ear: Ear, streams: Sequence[int], clips: Sequence[int]) -> Part:
     """The rows of a part, by what they are heard for."""
-    words = [ear.labels.index(word) for word in ear.listening.words]
-    said = [row for row in streams if ear.kinds[row] == SAID]
+    words, said = ear.words, [row for row in streams if ear.kinds[row] == SAID]
     alone = [row for row in clips if ear.classes[row] in words and not (said and row in ear.made)]
     return Part([row for row in streams if row not in said], alone + said)
 
@@ -305,8 +314,9 @@ def _spoken(ear: Ear, part: Part, seed: int) -> Spoken:
         yield np.zeros(reach, np.float32)
 
     heard = ear.hear(pieces())
-    labels = [int(ear.classes[row]) for row in part.words]
-    return Spoken(heard, list(part.words), starts, stops, labels, reach)
+    columns = ear.words
+    words = [columns.index(int(ear.classes[row])) for row in part.words]
+    return Spoken(heard, list(part.words), starts, stops, words, reach)
 
 
 def _noise(ear: Ear, rows: Sequence[int]) -> np.ndarray:

@@ -32,6 +32,7 @@ from earnest.shipping.assemble import assemble_bundle, choose_fold
 from earnest.shipping.source import Source
 from earnest.splits import Fold
 from earnest.table import Table
+from earnest.training.loop import derive
 from earnest.training.waveforms import Waveforms
 
 CALIBRATION_WINDOWS = 200
@@ -133,7 +134,7 @@ def open_fold(
     (own,) = [each for each in folds.folds if each.name == chosen["name"]]
     task = prepared.task.fitted(prepared.targets[own.train])
     source = Source.load(run / f"fold-{own.name}", recipe, tuple(scores["labels"]), task)
-    source = replace(source, hear=_hearing(recipe, prepared, own, source, chosen["seed"], heard))
+    source = replace(source, hear=_hearing(recipe, prepared, own, source, derive(chosen["seed"]), heard))
     rng = np.random.default_rng(0)
     waveforms = Waveforms.open(prepared.cache)
     drawn = rng.permutation(own.train)[:CALIBRATION_WINDOWS]

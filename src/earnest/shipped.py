@@ -45,7 +45,7 @@ EIGHT_BITS = "model.int8.onnx"
 CHUNK_S = 0.1
 CALLS, LONGEST_S = 200, 3.0  # how often one second is run for the latency, and for how long at most
 GATE = 0.01
-REST, SAID = "other", ("target", "prediction")
+REST = "other"
 
 Answer = Callable[[np.ndarray], np.ndarray]
 
@@ -231,10 +231,11 @@ def asked_for(answers: pl.DataFrame, word: int, labels: Sequence[str]) -> pl.Dat
     """Answers of classes as answers to whether each clip is the word."""
     scores = against_rest(np.array(answers["scores"].to_list()), word)
     targets = against_rest(np.array(answers["targets"].to_list()), word)
+    told = pl.col("target", "prediction")
     return answers.with_columns(
         pl.Series("scores", scores.tolist(), pl.List(pl.Float64)),
         pl.Series("targets", targets.tolist(), pl.List(pl.Float64)),
-        pl.when(pl.col(*SAID) == labels[word]).then(pl.col(*SAID)).otherwise(pl.lit(REST)).name.keep(),
+        pl.when(told == labels[word]).then(told).otherwise(pl.lit(REST)).name.keep(),
     )
 
 

@@ -61,7 +61,7 @@ def test_a_word_is_found_by_a_report_of_it_near_its_span() -> None:
     scores = np.zeros((40, 2))
     scores[11, 0] = scores[21, 1] = scores[35, 0] = 0.9  # windows end at 10, 20, …; reports at 120, 220, 360
     heard = Heard([10 * (number + 1) for number in range(40)], scores)
-    spoken = Spoken(heard, rows=[7, 8], starts=[100, 200], stops=[115, 215], labels=[0, 0], reach=20)
+    spoken = Spoken(heard, rows=[7, 8], starts=[100, 200], stops=[115, 215], words=[0, 0], reach=20)
     hits, wrong = spoken.found(Gate([0, 1], 0.5, 0.4, 0))
     assert hits.tolist() == [True, False], "the second word was taken for another"
     assert wrong == 2, "that one, and the report at 360, which is near no word"

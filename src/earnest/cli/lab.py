@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -225,6 +226,14 @@ def print_run(scores: dict[str, Any], *, hint: bool = True) -> None:
             typer.echo(f"{name}: {place}")
     if (directory / "bundle").exists():
         next_step(f"earnest predict {directory / 'bundle'} FILE", quiet=not hint)
+
+
+def print_heard(heard: Mapping[str, Mapping[str, Any]], *, quiet: bool) -> None:
+    """What files that hear streams in their own way gave in them."""
+    from earnest.reporting.spotting import in_streams
+
+    for file, point in heard.items():
+        say(f"{file} in streams: at its threshold {point['threshold']:g} it {in_streams(point)}.", quiet=quiet)
 
 
 def _scores(directory: Path) -> dict[str, Any]:

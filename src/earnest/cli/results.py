@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from earnest.cli.lab import print_heard
 from earnest.cli.verb import FAILED, AsJson, Data, Debug, Quiet, next_step, print_json, say
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
@@ -154,7 +155,6 @@ def export(
     """
     from earnest import deployment
     from earnest.cli.progress import watching
-    from earnest.reporting.spotting import in_streams
     from earnest.tabulation import find_runs
 
     place = find_runs([run])[0].path
@@ -166,8 +166,7 @@ def export(
         print_json({"bundle": str(done.bundle), "files": names, "failed": failed, "heard": done.heard})
     else:
         typer.echo(done.bundle)
-        for file, point in done.heard.items():
-            say(f"{file} in streams: at its threshold {point['threshold']:g} it {in_streams(point)}.", quiet=quiet)
+        print_heard(done.heard, quiet=quiet)
         next_step(f"earnest predict {done.bundle} FILE", quiet=quiet)
     for problem in failed:
         say(f"Not written: {problem['target']}: {problem['error']}\n{problem['remedy'] or ''}".rstrip())

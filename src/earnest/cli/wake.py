@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from earnest.cli.lab import Jobs, print_run
+from earnest.cli.lab import Jobs, print_heard, print_run
 from earnest.cli.progress import watching
 from earnest.cli.verb import AsJson, Data, Debug, Quiet, next_step, print_json, say
 
@@ -64,7 +64,6 @@ def wakeword(
     single words teaches how people sound, which synthetic voices cannot. Voices of other programs, made from recordings
     of people, come nearer to it than espeak-ng's.
     """
-    from earnest.reporting.spotting import in_streams
     from earnest.speaking import programs
     from earnest.wakeword import Wanted, make, spoken_by
 
@@ -111,8 +110,7 @@ def wakeword(
         if tested["sentence"] and not tested["real"]:
             say("Nobody was recorded saying it alone: its clips in the accuracy are of synthetic voices.", quiet=quiet)
         print_run({**scores, "run": str(run)}, hint=False)
-        for file, point in exported.heard.items():
-            say(f"{file} in streams: at its threshold {point['threshold']:g} it {in_streams(point)}.", quiet=quiet)
+        print_heard(exported.heard, quiet=quiet)
     for name, problem in exported.problems.items():
         say(f"Not made: {name}: {problem}", quiet=quiet)
     next_step(f"earnest listen {exported.bundle}", quiet=quiet or as_json)
